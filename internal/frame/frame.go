@@ -1,0 +1,348 @@
+// Package frame is the byte form of what Larder keeps in Redis.
+//
+// Everything that decides about an entry lives in one string, so a plain DEL
+// from anywhere is a correct invalidation. The first byte tells the kind; the
+// bytes used for it never begin UTF-8 text and therefore no JSON document:
+//
+//	0xF9 lease     token[8]
+//	0xFA value     flags[1] (extension[1])? id[8] hard[5] (grace uvarint)?
+//	               (version[8])? (namespace generation[8])? (schema[4])?
+//	               (tags)? payload
+//	0xFB hold-off  opaque to readers of this version
+//	tags           uvarint count, then count × (uvarint length, name, generation[8])
+//
+// hard is the hard deadline in milliseconds of the server's clock since
+// 2024-01-01 UTC, big endian; grace is how many milliseconds earlier the value
+// turns stale. A value that carries only its namespace has a header of 24 bytes.
+package frame
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+)
+
+// Kind says what a string in Redis is.
+type Kind uint8
+
+// The kinds of strings found under an entry's key.
+const (
+	Foreign Kind = iota // written by a program that does not know Larder
+	Lease               // somebody holds the right to fill
+	Value               // an entry
+	Hold                // fills are refused for a while
+)
+
+const (
+	leaseByte byte = 0xF9
+	valueByte byte = 0xFA
+	holdByte  byte = 0xFB
+)
+
+// Token names one lease or one write. It is random and never used twice.
+type Token [8]byte
+
+// Generation is the random state of a tag. Deleting and recreating a tag's key
+// gives it another one, which outdates every entry that carries the old.
+type Generation [8]byte
+
+// Codec names how a payload was encoded.
+type Codec uint8
+
+// Flags of a value. The low three bits hold the codec.
+const (
+	codecMask     = 0x07
+	flagNegative  = 0x08 // the source has no such entry; no payload
+	flagSoft      = 0x10
+	flagVersion   = 0x20
+	flagTags      = 0x40
+	flagExtension = 0x80 // one more flag byte follows
+)
+
+// Flags of the extension byte.
+const (
+	extNamespace   = 0x01
+	extSchema      = 0x02
+	extCompression = 0x0C // two bits: none, s2, zstd
+	extSealed      = 0x10
+	extKnown       = extNamespace | extSchema | extCompression | extSealed
+)
+
+// epoch2024 is 2024-01-01T00:00:00Z in Unix milliseconds.
+const epoch2024 = 1_704_067_200_000
+
+const maxHard = 1<<40 - 1
+
+// MaxTags is the largest number of tags a value may carry.
+const MaxTags = 255
+
+// Pair is a tag and the generation it had before the load began.
+type Pair struct {
+	Tag        string
+	Generation Generation
+}
+
+// Entry is a decoded value. Payload and the tag names of Pairs point into the
+// parsed string.
+type Entry struct {
+	ID           Token
+	Codec        Codec
+	Negative     bool
+	Compression  uint8 // 0 none, 1 s2, 2 zstd
+	Sealed       bool  // the payload is encrypted
+	HasNamespace bool
+	HasSchema    bool
+	Namespace    Generation
+	Schema       uint32
+	Version      uint64 // 0: none
+	Hard         int64  // Unix milliseconds of the server's clock
+	Soft         int64  // same; equal to Hard when there is no grace
+	Pairs        []Pair
+	Payload      string
+}
+
+// ErrCorrupt reports bytes that begin like Larder's and then do not hold what
+// they announce. A reader counts it and treats the entry as a miss.
+var ErrCorrupt = errors.New("frame: corrupt entry")
+
+// KindOf tells the kind of a string that is present under an entry's key.
+func KindOf(s string) Kind {
+	if s == "" {
+		return Foreign
+	}
+	switch s[0] {
+	case leaseByte:
+		return Lease
+	case valueByte:
+		return Value
+	case holdByte:
+		return Hold
+	}
+	return Foreign
+}
+
+// AppendLease appends the bytes of a lease.
+func AppendLease(dst []byte, t Token) []byte {
+	return append(append(dst, leaseByte), t[:]...)
+}
+
+// Append appends the bytes of a value. It fails on more than [MaxTags] tags, a
+// deadline before 2024 or after 2058, a soft deadline after the hard one, and a
+// codec above 7.
+func Append(dst []byte, e *Entry) ([]byte, error) {
+	hard := e.Hard - epoch2024
+	switch {
+	case hard < 0 || hard > maxHard:
+		return nil, fmt.Errorf("frame: hard deadline %d ms is outside 2024 to 2058", e.Hard)
+	case e.Soft > e.Hard:
+		return nil, fmt.Errorf("frame: soft deadline %d ms is after the hard one %d ms", e.Soft, e.Hard)
+	case len(e.Pairs) > MaxTags:
+		return nil, fmt.Errorf("frame: %d tags, the limit is %d", len(e.Pairs), MaxTags)
+	case e.Codec > codecMask || e.Compression > 3:
+		return nil, fmt.Errorf("frame: codec %d or compression %d is out of range", e.Codec, e.Compression)
+	}
+	flags, ext := e.flags()
+	dst = append(dst, valueByte, flags)
+	if ext != 0 {
+		dst = append(dst, ext)
+	}
+	dst = append(dst, e.ID[:]...)
+	dst = append(dst, byte(hard>>32), byte(hard>>24), byte(hard>>16), byte(hard>>8), byte(hard))
+	if flags&flagSoft != 0 {
+		dst = binary.AppendUvarint(dst, uint64(e.Hard-e.Soft))
+	}
+	if flags&flagVersion != 0 {
+		dst = binary.BigEndian.AppendUint64(dst, e.Version)
+	}
+	if e.HasNamespace {
+		dst = append(dst, e.Namespace[:]...)
+	}
+	if e.HasSchema {
+		dst = binary.BigEndian.AppendUint32(dst, e.Schema)
+	}
+	if flags&flagTags != 0 {
+		dst = appendPairs(dst, e.Pairs)
+	}
+	return append(dst, e.Payload...), nil
+}
+
+func (e *Entry) flags() (flags, ext byte) {
+	flags = byte(e.Codec)
+	if e.Negative {
+		flags |= flagNegative
+	}
+	if e.Soft != e.Hard {
+		flags |= flagSoft
+	}
+	if e.Version != 0 {
+		flags |= flagVersion
+	}
+	if len(e.Pairs) > 0 {
+		flags |= flagTags
+	}
+	if e.HasNamespace {
+		ext |= extNamespace
+	}
+	if e.HasSchema {
+		ext |= extSchema
+	}
+	ext |= e.Compression << 2
+	if e.Sealed {
+		ext |= extSealed
+	}
+	if ext != 0 {
+		flags |= flagExtension
+	}
+	return flags, ext
+}
+
+func appendPairs(dst []byte, pairs []Pair) []byte {
+	dst = binary.AppendUvarint(dst, uint64(len(pairs)))
+	for i := range pairs {
+		dst = binary.AppendUvarint(dst, uint64(len(pairs[i].Tag)))
+		dst = append(dst, pairs[i].Tag...)
+		dst = append(dst, pairs[i].Generation[:]...)
+	}
+	return dst
+}
+
+// Parse decodes a value into e, reusing the room of e.Pairs. It never reads
+// outside s, allocates nothing while the pairs fit, and returns [ErrCorrupt]
+// for bytes that are truncated or use flags unknown to this version.
+func Parse(s string, e *Entry) error {
+	pairs := e.Pairs[:0]
+	*e = Entry{Pairs: pairs}
+	if len(s) < 2 || s[0] != valueByte {
+		return ErrCorrupt
+	}
+	r := reader{rest: s[2:]}
+	flags, ext := s[1], byte(0)
+	if flags&flagExtension != 0 {
+		ext = r.byte()
+	}
+	if ext&^extKnown != 0 || flags&flagExtension != 0 && ext == 0 {
+		return ErrCorrupt
+	}
+	e.Codec, e.Negative = Codec(flags&codecMask), flags&flagNegative != 0
+	e.Compression, e.Sealed = ext&extCompression>>2, ext&extSealed != 0
+	e.HasNamespace, e.HasSchema = ext&extNamespace != 0, ext&extSchema != 0
+	r.copy(e.ID[:])
+	e.Hard = int64(r.big(5)) + epoch2024
+	e.Soft = e.Hard
+	if flags&flagSoft != 0 {
+		grace := r.uvarint()
+		if grace == 0 || grace > maxHard {
+			return ErrCorrupt
+		}
+		e.Soft -= int64(grace)
+	}
+	if flags&flagVersion != 0 {
+		e.Version = r.big(8)
+		r.bad = r.bad || e.Version == 0
+	}
+	if e.HasNamespace {
+		r.copy(e.Namespace[:])
+	}
+	if e.HasSchema {
+		e.Schema = uint32(r.big(4))
+	}
+	if flags&flagTags != 0 {
+		e.Pairs = r.pairs(e.Pairs)
+	}
+	if r.bad {
+		return ErrCorrupt
+	}
+	e.Payload = r.rest
+	return nil
+}
+
+// reader takes bytes from the front of rest; once something is missing it is
+// bad and yields zeros.
+type reader struct {
+	rest string
+	bad  bool
+}
+
+func (r *reader) take(n int) string {
+	if r.bad || n > len(r.rest) {
+		r.bad = true
+		return ""
+	}
+	s := r.rest[:n]
+	r.rest = r.rest[n:]
+	return s
+}
+
+func (r *reader) byte() byte {
+	if s := r.take(1); s != "" {
+		return s[0]
+	}
+	return 0
+}
+
+func (r *reader) copy(dst []byte) { copy(dst, r.take(len(dst))) }
+
+func (r *reader) big(n int) (v uint64) {
+	s := r.take(n)
+	for i := range len(s) {
+		v = v<<8 | uint64(s[i])
+	}
+	return v
+}
+
+// uvarint reads the shortest form of a varint; longer forms are corrupt, so
+// that a value has one byte form only.
+func (r *reader) uvarint() (v uint64) {
+	for shift := 0; shift < 64 && !r.bad; shift += 7 {
+		b := r.byte()
+		v |= uint64(b&0x7f) << shift
+		if b < 0x80 {
+			r.bad = r.bad || b == 0 && shift > 0 || shift == 63 && b > 1
+			return v
+		}
+	}
+	r.bad = true
+	return 0
+}
+
+func (r *reader) pairs(dst []Pair) []Pair {
+	n := r.uvarint()
+	if n == 0 || n > MaxTags {
+		r.bad = true
+		return dst
+	}
+	for range n {
+		size := r.uvarint()
+		if r.bad || size > uint64(len(r.rest)) {
+			r.bad = true
+			return dst
+		}
+		p := Pair{Tag: r.take(int(size))}
+		r.copy(p.Generation[:])
+		dst = append(dst, p)
+	}
+	return dst
+}
+
+// Prefix returns the leading bytes of a present string that no other write can
+// have produced: kind, flags and id of a value or a lease, the whole string of
+// everything else. It is what a takeover compares.
+func Prefix(s string) string {
+	if len(s) < 2 || s[0] != valueByte {
+		return s
+	}
+	n := 2 + len(Token{})
+	if s[1]&flagExtension != 0 {
+		n++
+	}
+	return s[:min(n, len(s))]
+}
+
+// ParseLease returns the token of a lease.
+func ParseLease(s string) (t Token, err error) {
+	if len(s) != 1+len(t) || s[0] != leaseByte {
+		return t, ErrCorrupt
+	}
+	copy(t[:], s[1:])
+	return t, nil
+}
