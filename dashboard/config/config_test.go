@@ -1,0 +1,163 @@
+package config
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+func env(pairs ...string) Env {
+	m := map[string]string{}
+	for i := 0; i < len(pairs); i += 2 {
+		m[pairs[i]] = pairs[i+1]
+	}
+	return func(name string) (string, bool) { v, ok := m[name]; return v, ok }
+}
+
+func TestAnEmptyEnvironmentIsTheDocumentedDefault(t *testing.T) {
+	c, err := Load(env())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.Addr != "127.0.0.1:8000" || c.Database != (Database{"sqlite", "qadash-data/qadash.db"}) || c.RequiresToken() {
+		t.Errorf("got %+v", c)
+	}
+	want := TTL{time.Minute, 10 * time.Minute, time.Hour, 24 * time.Hour, 5 * time.Minute}
+	if c.Cache.TTL != want || c.Cache.MemoryBytes != 64<<20 || !c.Cache.Enabled || c.Cache.Namespace != "qadash" {
+		t.Errorf("cache: got %+v", c.Cache)
+	}
+	if c.Redis != (Redis{Host: "localhost", Port: 6379}) || c.Redis.Explicit() || len(c.Warnings) != 0 {
+		t.Errorf("redis: got %+v, warnings %q", c.Redis, c.Warnings)
+	}
+}
+
+func TestEmptyMeansDefault(t *testing.T) {
+	var pairs []string
+	for _, v := range Variables() {
+		pairs = append(pairs, v.Name, "")
+	}
+	if _, err := Load(env(pairs...)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestEveryExampleIsAccepted(t *testing.T) {
+	dir := t.TempDir()
+	key := filepath.Join(dir, "key")
+	if err := os.WriteFile(key, []byte("k"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, v := range Variables() {
+		example := v.Example
+		switch v.Name {
+		case "CACHE_KEY_FILE":
+			example = key
+		case "ADMIN_TOKEN":
+			example = strings.Repeat("a1", 24)
+		}
+		if _, err := Load(env(v.Name, example)); err != nil {
+			t.Errorf("%s=%s: %v", v.Name, example, err)
+		}
+	}
+}
+
+// A bad value must not only fail: the reader of the message has to learn the
+// variable, what form it wants and one value that works.
+func TestABadValueNamesVariableFormAndExample(t *testing.T) {
+	bad := map[string][]string{
+		"ADDR":                {"8000", "localhost", "localhost:http", "localhost:70000"},
+		"DATABASE_URL":        {"mysql://h/db", "sqlite:", "postgres:", "%%"},
+		"AUTH_MODE":           {"none"},
+		"ADMIN_TOKEN":         {"short", "has spaces in it and is long"},
+		"DEFAULT_BRANCH":      {strings.Repeat("b", 201)},
+		"LOG_LEVEL":           {"loud"},
+		"LOG_FORMAT":          {"xml"},
+		"CACHE_ENABLED":       {"maybe"},
+		"CACHE_NAMESPACE":     {"a b", "a:b", strings.Repeat("n", 65)},
+		"CACHE_MEMORY_BYTES":  {"-1", "64MB", "lots", "99999999999999999999", "9999999GiB"},
+		"CACHE_MAX_STALENESS": {"0", "-1s", "soon"},
+		"CACHE_TTL_SHORT":     {"0s", "1 minute"}, "CACHE_TTL_MEDIUM": {"x"}, "CACHE_TTL_LONG": {"x"}, "CACHE_TTL_EXTENDED": {"x"}, "CACHE_TTL_DEFAULT": {"x"},
+		"CACHE_READ_TIMEOUT": {"50" + "mss"}, "CACHE_MAX_VALUE": {"1 Mio"}, "CACHE_COMPRESS_MIN": {"x"}, "CACHE_KEY_FILE": {"/does/not/exist"},
+		"REDIS_URL": {"http://h", "localhost:6379"}, "REDIS_HOST": {"a b"}, "REDIS_PORT": {"0", "65536", "redis"}, "REDIS_DB": {"-1", "a"},
+	}
+	for name, values := range bad {
+		for _, value := range values {
+			_, err := Load(env(name, value))
+			faults := Faults(err)
+			if len(faults) != 1 || faults[0].Variable != name || faults[0].Form == "" || !strings.Contains(err.Error(), "example: "+name+"=") {
+				t.Errorf("%s=%q: got %v", name, value, err)
+			}
+		}
+	}
+	for _, v := range Variables() { // those that accept any text are named here
+		if bad[v.Name] == nil && v.Name != "REDIS_USERNAME" && v.Name != "REDIS_PASSWORD" {
+			t.Errorf("%s has no bad value in this test", v.Name)
+		}
+	}
+}
+
+func TestAllFaultsAreReportedTogether(t *testing.T) {
+	_, err := Load(env("ADDR", "x", "LOG_LEVEL", "loud", "REDIS_PORT", "0"))
+	if n := len(Faults(err)); n != 3 {
+		t.Errorf("got %d faults: %v", n, err)
+	}
+}
+
+func TestSecretsComeFromFilesAndNeverFromBoth(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "token")
+	if err := os.WriteFile(path, []byte("0123456789abcdef0123\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c, err := Load(env("ADMIN_TOKEN_FILE", path, "REDIS_PASSWORD_FILE", path))
+	if err != nil || c.AdminToken != "0123456789abcdef0123" || c.Redis.Password != c.AdminToken {
+		t.Errorf("got %+v, %v", c, err)
+	}
+	if _, err := Load(env("ADMIN_TOKEN_FILE", path, "ADMIN_TOKEN", "0123456789abcdef0123")); len(Faults(err)) != 1 {
+		t.Errorf("both set: got %v", err)
+	}
+	_, err = Load(env("REDIS_PASSWORD_FILE", path+"-absent"))
+	if f := Faults(err); len(f) != 1 || f[0].Variable != "REDIS_PASSWORD_FILE" {
+		t.Errorf("absent file: got %v", err)
+	}
+}
+
+func TestRedisPasswordNoneMeansNoneWithAWarning(t *testing.T) {
+	c, err := Load(env("REDIS_PASSWORD", "None"))
+	if err != nil || c.Redis.Password != "" || len(c.Warnings) != 1 {
+		t.Errorf("got %q, warnings %q, %v", c.Redis.Password, c.Warnings, err)
+	}
+}
+
+func TestTokensAreRequiredOffLoopback(t *testing.T) {
+	for addr, want := range map[string]bool{
+		"127.0.0.1:1": false, "localhost:1": false, "[::1]:1": false, "127.8.9.1:1": false,
+		"0.0.0.0:1": true, ":1": true, "[::]:1": true, "10.0.0.1:1": true, "qadash.example:1": true,
+	} {
+		c, err := Load(env("ADDR", addr))
+		if err != nil || c.RequiresToken() != want || len(c.Warnings) > 0 != want {
+			t.Errorf("%s: requires token %v, warnings %q, %v", addr, c.RequiresToken(), c.Warnings, err)
+		}
+	}
+	if c, _ := Load(env("AUTH_MODE", "token", "ADMIN_TOKEN", "0123456789abcdef")); !c.RequiresToken() || len(c.Warnings) != 0 {
+		t.Error("AUTH_MODE=token on loopback: no token required")
+	}
+}
+
+// What "qadash config" and errors show ends up in tickets and chats.
+func TestSecretsAreNeverShown(t *testing.T) {
+	e := env("REDIS_PASSWORD", "hunter22", "ADMIN_TOKEN", "hunter22hunter22hunter22", "REDIS_URL", "redis://me:hunter22@h:1/0?password=hunter22",
+		"DATABASE_URL", "postgres://me:hunter22@h/db?sslpassword=hunter22")
+	var b strings.Builder
+	if err := Print(&b, e); err != nil {
+		t.Fatal(err)
+	}
+	if strings.Contains(b.String(), "hunter22") || !strings.Contains(b.String(), "redis://me:masked@h:1/0") {
+		t.Errorf("printed:\n%s", b.String())
+	}
+	_, err := Load(env("ADMIN_TOKEN", "hunter22", "REDIS_URL", "http://me:hunter22@h", "DATABASE_URL", "mysql://me:hunter22@h/db"))
+	if n := len(Faults(err)); n != 3 || strings.Contains(err.Error(), "hunter22") {
+		t.Errorf("%d faults: %v", n, err)
+	}
+}

@@ -1,0 +1,263 @@
+package config
+
+import (
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"net/url"
+	"os"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// reader collects the faults of one pass over the environment.
+type reader struct {
+	env      Env
+	faults   []error
+	warnings []string
+}
+
+// raw returns the value or the default; explicit tells which.
+func (r *reader) raw(name string) (value string, explicit bool) {
+	if v, ok := r.env(name); ok && v != "" {
+		return v, true
+	}
+	return describe(name).Default, false
+}
+
+func (r *reader) fault(name, value, reason string) {
+	v := describe(name)
+	if v.Secret {
+		value = mask(name, value)
+	}
+	r.faults = append(r.faults, &Error{Variable: name, Value: value, Form: v.Form, Example: v.Example, Reason: reason})
+}
+
+func (r *reader) word(name string, allowed ...string) string {
+	v, _ := r.raw(name)
+	if !slices.Contains(allowed, v) {
+		r.fault(name, v, "")
+	}
+	return v
+}
+
+func (r *reader) text(name string) string {
+	v, _ := r.raw(name)
+	if len(v) > 200 {
+		r.fault(name, v[:20]+"…", fmt.Sprintf("it has %d bytes", len(v)))
+	}
+	return v
+}
+
+func (r *reader) addr(name string) string {
+	v, _ := r.raw(name)
+	_, port, err := net.SplitHostPort(v)
+	if err == nil {
+		_, err = strconv.ParseUint(port, 10, 16)
+	}
+	if err != nil {
+		r.fault(name, v, "")
+	}
+	return v
+}
+
+func (r *reader) database(name string) Database {
+	v, _ := r.raw(name)
+	if path, ok := strings.CutPrefix(v, "sqlite:"); ok {
+		path = strings.TrimPrefix(path, "//")
+		if path == "" {
+			r.fault(name, v, "the path is missing")
+		}
+		return Database{Driver: "sqlite", DSN: path}
+	}
+	u, err := url.Parse(v)
+	if err != nil || (u.Scheme != "postgres" && u.Scheme != "postgresql") || u.Host == "" {
+		r.fault(name, v, "")
+	}
+	return Database{Driver: "postgres", DSN: v}
+}
+
+func (r *reader) level(name string) slog.Level {
+	levels := map[string]slog.Level{"debug": slog.LevelDebug, "info": slog.LevelInfo, "warn": slog.LevelWarn, "error": slog.LevelError}
+	return levels[r.word(name, "debug", "info", "warn", "error")]
+}
+
+func (r *reader) boolean(name string) bool {
+	v, _ := r.raw(name)
+	b, err := strconv.ParseBool(strings.ToLower(v))
+	if err != nil {
+		r.fault(name, v, "")
+	}
+	return b
+}
+
+func (r *reader) number(name string, low, high int) int {
+	v, _ := r.raw(name)
+	n, err := strconv.Atoi(v)
+	if err != nil || n < low || n > high {
+		r.fault(name, v, "")
+	}
+	return n
+}
+
+// duration accepts Go durations and, as the original did, bare seconds.
+func (r *reader) duration(name string) time.Duration {
+	v, _ := r.raw(name)
+	if v == "" {
+		return 0
+	}
+	d, err := time.ParseDuration(v)
+	if err != nil {
+		var n int64
+		if n, err = strconv.ParseInt(v, 10, 32); err == nil {
+			d = time.Duration(n) * time.Second
+		}
+	}
+	if err != nil || d <= 0 {
+		r.fault(name, v, "")
+	}
+	return d
+}
+
+func (r *reader) bytes(name string) int64 {
+	v, _ := r.raw(name)
+	if v == "" {
+		return 0
+	}
+	digits, unit := v, int64(1)
+	for suffix, size := range map[string]int64{"KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30} {
+		if d, ok := strings.CutSuffix(v, suffix); ok {
+			digits, unit = strings.TrimSpace(d), size
+		}
+	}
+	n, err := strconv.ParseInt(digits, 10, 64)
+	if err != nil || n < 0 || n > (1<<42)/unit {
+		r.fault(name, v, "")
+		return 0
+	}
+	return n * unit
+}
+
+// secret reads NAME or the file that NAME_FILE names, never both.
+func (r *reader) secret(name string) string {
+	v, direct := r.raw(name)
+	path, ok := r.env(name + "_FILE")
+	if !ok || path == "" {
+		return v
+	}
+	if direct {
+		r.fault(name, v, "it is set and "+name+"_FILE is set too; keep one")
+	}
+	data, err := os.ReadFile(path)
+	if err != nil {
+		r.faults = append(r.faults, &Error{Variable: name + "_FILE", Value: path, Form: "the path of a readable file",
+			Example: "/run/secrets/" + strings.ToLower(name), Reason: reason(err)})
+	}
+	return strings.TrimRight(string(data), "\r\n")
+}
+
+// reason keeps the cause of a file error and leaves out the path, which the
+// message has already.
+func reason(err error) string {
+	text := err.Error()
+	return text[strings.LastIndex(text, ": ")+len(": "):]
+}
+
+func (r *reader) file(name string) string {
+	path, _ := r.raw(name)
+	if path == "" {
+		return ""
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		r.fault(name, path, reason(err))
+		return path
+	}
+	_ = f.Close()
+	return path
+}
+
+var namespaceForm = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
+
+func (r *reader) cache() Cache {
+	namespace, _ := r.raw("CACHE_NAMESPACE")
+	if !namespaceForm.MatchString(namespace) {
+		r.fault("CACHE_NAMESPACE", namespace, "")
+	}
+	return Cache{
+		Enabled:      r.boolean("CACHE_ENABLED"),
+		Namespace:    namespace,
+		MemoryBytes:  r.bytes("CACHE_MEMORY_BYTES"),
+		MaxStaleness: r.duration("CACHE_MAX_STALENESS"),
+		TTL: TTL{
+			Short: r.duration("CACHE_TTL_SHORT"), Medium: r.duration("CACHE_TTL_MEDIUM"), Long: r.duration("CACHE_TTL_LONG"),
+			Extended: r.duration("CACHE_TTL_EXTENDED"), Default: r.duration("CACHE_TTL_DEFAULT"),
+		},
+		ReadTimeout: r.duration("CACHE_READ_TIMEOUT"),
+		MaxValue:    r.bytes("CACHE_MAX_VALUE"),
+		CompressMin: r.bytes("CACHE_COMPRESS_MIN"),
+		KeyFile:     r.file("CACHE_KEY_FILE"),
+	}
+}
+
+func (r *reader) redis() Redis {
+	host, _ := r.raw("REDIS_HOST")
+	if strings.ContainsAny(host, " /\t\n") {
+		r.fault("REDIS_HOST", host, "")
+	}
+	username, _ := r.raw("REDIS_USERNAME")
+	return Redis{
+		URL: r.redisURL("REDIS_URL"), Host: host, Port: r.number("REDIS_PORT", 1, 65535), Username: username,
+		Password: r.redisPassword("REDIS_PASSWORD"), DB: r.number("REDIS_DB", 0, 1023),
+	}
+}
+
+func (r *reader) redisURL(name string) string {
+	v := r.secret(name)
+	if v == "" {
+		return ""
+	}
+	u, err := url.Parse(v)
+	scheme := ""
+	if err == nil {
+		scheme, _, _ = strings.Cut(u.Scheme, "+")
+	}
+	if !slices.Contains([]string{"redis", "rediss", "unix"}, scheme) {
+		r.fault(name, v, "")
+	}
+	return v
+}
+
+// redisPassword treats the word None as no password: environments of the
+// Python original carry it.
+func (r *reader) redisPassword(name string) string {
+	v := r.secret(name)
+	if v != "None" {
+		return v
+	}
+	r.warnings = append(r.warnings, `REDIS_PASSWORD is the word "None": connecting without a password`)
+	return ""
+}
+
+func (r *reader) checkToken(c Config) {
+	bad := func(c rune) bool { return c <= ' ' || c > '~' }
+	if c.AdminToken != "" && (len(c.AdminToken) < 16 || strings.ContainsFunc(c.AdminToken, bad)) {
+		r.fault("ADMIN_TOKEN", c.AdminToken, "")
+	}
+	if c.AdminToken == "" && c.RequiresToken() {
+		r.warnings = append(r.warnings, "changes need a token and ADMIN_TOKEN is not set: this server is read-only")
+	}
+}
+
+// RequiresToken reports whether changes need a bearer token.
+func (c Config) RequiresToken() bool { return c.Auth == AuthToken || !c.loopback() }
+
+func (c Config) loopback() bool {
+	host, _, _ := net.SplitHostPort(c.Addr)
+	ip, err := netip.ParseAddr(host)
+	return host == "localhost" || err == nil && ip.IsLoopback()
+}

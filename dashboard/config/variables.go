@@ -1,0 +1,66 @@
+package config
+
+// Variable describes one environment variable.
+type Variable struct {
+	Name    string
+	Default string // as one would write it; empty: unset
+	Form    string // completes "is not …"
+	Example string
+	Meaning string
+	Secret  bool // masked wherever it is shown; may come from a file named by NAME_FILE
+}
+
+// Variables lists all variables in the order in which they are shown.
+func Variables() []Variable { return variables }
+
+const (
+	formPositive = "a duration such as 90s, 10m or 1h, or a number of seconds"
+	formBytes    = "a number of bytes, with KiB, MiB or GiB if you like"
+)
+
+var variables = []Variable{
+	{Name: "ADDR", Default: "127.0.0.1:8000", Form: "host:port", Example: "0.0.0.0:8000",
+		Meaning: "Address to listen on. Off loopback every change needs a token."},
+	{Name: "DATABASE_URL", Default: "sqlite:qadash-data/qadash.db", Form: "sqlite:PATH or postgres://user@host/database",
+		Example: "postgres://qadash@db.example/qadash", Secret: true, Meaning: "The database."},
+	{Name: "AUTH_MODE", Default: "auto", Form: "auto or token", Example: "token",
+		Meaning: "auto: changes need a token unless ADDR is a loopback address; token: always."},
+	{Name: "ADMIN_TOKEN", Form: "at least 16 printable characters without spaces", Example: "$(openssl rand -hex 24)", Secret: true,
+		Meaning: "Bearer token with the admin scope."},
+	{Name: "DEFAULT_BRANCH", Default: "main", Form: "a branch name of at most 200 characters", Example: "trunk",
+		Meaning: "Branch whose newest runs the overview judges."},
+	{Name: "LOG_LEVEL", Default: "info", Form: "debug, info, warn or error", Example: "debug", Meaning: "Least severe record that is logged."},
+	{Name: "LOG_FORMAT", Default: "text", Form: "text or json", Example: "json", Meaning: "Form of a log record."},
+
+	{Name: "CACHE_ENABLED", Default: "true", Form: "true or false", Example: "false", Meaning: "false: every read goes to the database."},
+	{Name: "CACHE_NAMESPACE", Default: "qadash", Form: "1 to 64 letters, digits, dots, dashes or underscores", Example: "qadash-staging",
+		Meaning: "Separates installations on one Redis."},
+	{Name: "CACHE_MEMORY_BYTES", Default: "64MiB", Form: formBytes, Example: "256MiB", Meaning: "Budget of the memory tier."},
+	{Name: "CACHE_MAX_STALENESS", Form: formPositive, Example: "1s", Meaning: "How long a memory hit may lag behind an invalidation at most."},
+	{Name: "CACHE_TTL_SHORT", Default: "60s", Form: formPositive, Example: "30s", Meaning: "TTL of executions and figures."},
+	{Name: "CACHE_TTL_MEDIUM", Default: "600s", Form: formPositive, Example: "5m", Meaning: "TTL of suites and cases."},
+	{Name: "CACHE_TTL_LONG", Default: "3600s", Form: formPositive, Example: "2h", Meaning: "TTL of what rarely changes."},
+	{Name: "CACHE_TTL_EXTENDED", Default: "86400s", Form: formPositive, Example: "48h", Meaning: "TTL of what never changes by itself."},
+	{Name: "CACHE_TTL_DEFAULT", Default: "300s", Form: formPositive, Example: "10m", Meaning: "TTL where nothing else is said."},
+	{Name: "CACHE_READ_TIMEOUT", Form: formPositive, Example: "50ms", Meaning: "Longest wait for one read from Redis."},
+	{Name: "CACHE_MAX_VALUE", Form: formBytes, Example: "1MiB", Meaning: "Largest value that is cached."},
+	{Name: "CACHE_COMPRESS_MIN", Form: formBytes, Example: "4KiB", Meaning: "Size from which values are compressed."},
+	{Name: "CACHE_KEY_FILE", Form: "the path of a readable file", Example: "/run/secrets/cache-key", Meaning: "Encryption keys of the cached values."},
+
+	{Name: "REDIS_URL", Form: "a redis://, rediss:// or unix:// URL", Example: "redis://cache.example:6379/0", Secret: true,
+		Meaning: "Redis; wins over the other REDIS_ variables."},
+	{Name: "REDIS_HOST", Default: "localhost", Form: "a host name or address", Example: "cache.example", Meaning: "Host of Redis."},
+	{Name: "REDIS_PORT", Default: "6379", Form: "a port from 1 to 65535", Example: "6380", Meaning: "Port of Redis."},
+	{Name: "REDIS_USERNAME", Form: "a user name", Example: "qadash", Meaning: "ACL user."},
+	{Name: "REDIS_PASSWORD", Form: "text", Example: "s3cret", Secret: true, Meaning: "Password. The word None means none."},
+	{Name: "REDIS_DB", Default: "0", Form: "a number from 0 to 1023", Example: "1", Meaning: "Logical database."},
+}
+
+func describe(name string) Variable {
+	for _, v := range variables {
+		if v.Name == name {
+			return v
+		}
+	}
+	panic("config: undescribed variable " + name)
+}
