@@ -1,0 +1,151 @@
+// Package api serves the REST interface of the dashboard under /api/v1.
+//
+// Handlers return errors; one place turns them into problem details (RFC 9457)
+// that name the field at fault. What is a rule of the domain is checked by the
+// Store; this package checks what exists only in HTTP.
+package api
+
+import (
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+
+	"github.com/larder-go/larder/dashboard"
+	"github.com/larder-go/larder/dashboard/upload"
+)
+
+// Options configure the API. Store and Formats are required.
+type Options struct {
+	Store   dashboard.Store
+	Formats upload.Formats
+	// Log receives failures of the server; those of clients are not logged.
+	// Default: slog.Default().
+	Log *slog.Logger
+	// Ingested, when set, is called after each report that was taken in, with
+	// its format and its number of cases.
+	Ingested func(format string, cases int)
+}
+
+type api struct {
+	Options
+	store dashboard.Store
+	mux   *http.ServeMux
+}
+
+// New returns the handler of everything below /api/.
+func New(o Options) http.Handler {
+	if o.Log == nil {
+		o.Log = slog.Default()
+	}
+	if o.Ingested == nil {
+		o.Ingested = func(string, int) {}
+	}
+	a := &api{Options: o, store: o.Store, mux: http.NewServeMux()}
+	for _, r := range a.routes() {
+		a.mux.Handle(r.method+" /api/v1"+r.path, a.handle(r.serve))
+	}
+	return a
+}
+
+type route struct {
+	method, path string
+	serve        handler
+}
+
+// routes lists every operation of the API.
+func (a *api) routes() []route {
+	return []route{
+		{"GET", "/suites", a.suites},
+		{"POST", "/suites", a.createSuite},
+		{"GET", "/suites/{id}", a.suite},
+		{"PUT", "/suites/{id}", a.updateSuite},
+		{"PATCH", "/suites/{id}", a.updateSuite},
+		{"DELETE", "/suites/{id}", a.deleteSuite},
+		{"GET", "/cases", a.cases},
+		{"POST", "/cases", a.createCase},
+		{"GET", "/cases/{id}", a.testCase},
+		{"PUT", "/cases/{id}", a.updateCase},
+		{"PATCH", "/cases/{id}", a.updateCase},
+		{"DELETE", "/cases/{id}", a.deleteCase},
+		{"GET", "/executions", a.executions},
+		{"POST", "/executions", a.createExecution},
+		{"GET", "/executions/{id}", a.execution},
+		{"POST", "/executions/{id}/start", a.startExecution},
+		{"POST", "/executions/{id}/stop", a.stopExecution},
+		{"POST", "/executions/{id}/finish", a.finishExecution},
+		{"GET", "/executions/{id}/results", a.results},
+		{"POST", "/executions/{id}/results", a.addResults},
+		{"POST", "/ingest/junit", a.ingest("junit")},
+		{"GET", "/dashboard/stats", a.stats},
+		{"GET", "/dashboard/trends", a.trends},
+		{"GET", "/dashboard/recent", a.recent},
+		{"GET", "/dashboard/recent-executions", a.recent},
+		{"GET", "/dashboard/test-types-distribution", a.testTypes},
+		{"GET", "/dashboard/performance-metrics", a.performance},
+	}
+}
+
+// ServeHTTP answers, and gives paths and methods that do not exist a problem
+// instead of the plain text of the multiplexer.
+func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if strings.HasSuffix(r.URL.Path, "/") && r.URL.Path != "/" {
+		r.URL.Path = strings.TrimRight(r.URL.Path, "/") // the original's clients write both
+	}
+	if _, pattern := a.mux.Handler(r); pattern != "" {
+		a.mux.ServeHTTP(w, r)
+		return
+	}
+	unmatched := httptest.NewRecorder()
+	a.mux.ServeHTTP(unmatched, r)
+	if allow := unmatched.Header().Get("Allow"); allow != "" {
+		w.Header().Set("Allow", allow)
+		write(w, &problem{Type: kindMethod, Title: "Method not allowed", Status: http.StatusMethodNotAllowed,
+			Detail: r.Method + " is not possible here; allowed: " + allow})
+		return
+	}
+	write(w, &problem{Type: kindNotFound, Title: "Not found", Status: http.StatusNotFound, Detail: "There is nothing at this path."})
+}
+
+// handler is an operation. It has written nothing when it returns an error.
+type handler func(w http.ResponseWriter, r *http.Request) error
+
+func (a *api) handle(h handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		trace := &dashboard.Trace{}
+		err := h(&traced{ResponseWriter: w, trace: trace}, r.WithContext(dashboard.WithTrace(r.Context(), trace)))
+		if err == nil {
+			return
+		}
+		if p := write(w, explain(err)); p.Status >= 500 && r.Context().Err() == nil {
+			a.Log.ErrorContext(r.Context(), "request failed", "method", r.Method, "route", r.Pattern, "error", p.cause)
+		}
+	})
+}
+
+// traced adds, before the first byte, which tier answered each read.
+type traced struct {
+	http.ResponseWriter
+	trace *dashboard.Trace
+	done  bool
+}
+
+func (t *traced) WriteHeader(status int) {
+	if !t.done {
+		t.done = true
+		for _, answer := range t.trace.Answers() {
+			t.Header().Add("X-Cache", answer.Read+"="+string(answer.Tier))
+		}
+	}
+	t.ResponseWriter.WriteHeader(status)
+}
+
+func (t *traced) Write(p []byte) (int, error) {
+	if !t.done {
+		t.WriteHeader(http.StatusOK)
+	}
+	return t.ResponseWriter.Write(p)
+}
+
+// Unwrap serves http.ResponseController.
+func (t *traced) Unwrap() http.ResponseWriter { return t.ResponseWriter }
