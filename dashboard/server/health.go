@@ -1,0 +1,53 @@
+package server
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"time"
+)
+
+// pingTime bounds the question to the database.
+const pingTime = 2 * time.Second
+
+// health says that the process runs.
+func (s *Server) health(w http.ResponseWriter, _ *http.Request) {
+	answer(w, http.StatusOK, map[string]string{"status": "ok"})
+}
+
+// ready says whether requests can be answered: a missing Redis makes them
+// slower, a missing database makes them fail.
+func (s *Server) ready(w http.ResponseWriter, r *http.Request) {
+	state := map[string]string{"status": "ready", "database": "ok", "cache": s.cacheState()}
+	status := http.StatusOK
+	if state["cache"] == "disconnected" {
+		state["status"] = "degraded"
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), pingTime)
+	defer cancel()
+	if err := s.Ping(ctx); err != nil {
+		s.Log.WarnContext(ctx, "readiness: database", "error", err)
+		state["status"], state["database"], status = "unavailable", "away", http.StatusServiceUnavailable
+	}
+	if s.Draining() {
+		state["status"], status = "draining", http.StatusServiceUnavailable
+	}
+	answer(w, status, state)
+}
+
+func (s *Server) cacheState() string {
+	switch {
+	case s.CacheConnected == nil:
+		return "off"
+	case s.CacheConnected():
+		return "connected"
+	}
+	return "disconnected"
+}
+
+func answer(w http.ResponseWriter, status int, body any) {
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", "no-store")
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(body)
+}

@@ -1,0 +1,112 @@
+// Package server runs the HTTP side of qadash: listening, health, metrics,
+// access and the end of life. It knows nothing of pages and operations; those
+// are handlers it is given.
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// Options configure a Server. API, Pages and Ping are required.
+type Options struct {
+	API   http.Handler // everything below /api/
+	Pages http.Handler // everything else
+	// Ping reports whether the database answers.
+	Ping func(context.Context) error
+	// CacheConnected reports whether the cache reaches its Redis. Nil: there is no cache.
+	CacheConnected func() bool
+	// Access decides who may change data.
+	Access Access
+	// Registry receives the metrics of HTTP. Default: a new one.
+	Registry *prometheus.Registry
+	Log      *slog.Logger // default: slog.Default()
+	// DrainTime is how long running requests may take after the end was asked
+	// for. Default 10 s.
+	DrainTime time.Duration
+}
+
+// Server answers HTTP requests. It starts one goroutine per connection and ends
+// them all before Serve returns.
+type Server struct {
+	Options
+	handler  http.Handler
+	draining atomic.Bool
+}
+
+// New prepares a server.
+func New(o Options) *Server {
+	if o.Log == nil {
+		o.Log = slog.Default()
+	}
+	if o.Registry == nil {
+		o.Registry = prometheus.NewRegistry()
+	}
+	if o.DrainTime == 0 {
+		o.DrainTime = 10 * time.Second
+	}
+	s := &Server{Options: o}
+	s.handler = s.chain()
+	return s
+}
+
+// ServeHTTP answers one request.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.handler.ServeHTTP(w, r) }
+
+func (s *Server) chain() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /healthz", s.health)
+	mux.HandleFunc("GET /readyz", s.ready)
+	mux.Handle("GET /metrics", s.metricsHandler())
+	mux.Handle("/api/", s.API)
+	mux.Handle("/", s.Pages)
+
+	crossOrigin := http.NewCrossOriginProtection()
+	crossOrigin.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		deny(w, http.StatusForbidden, "This change came from a page of another origin.")
+	}))
+	return s.observe(headers(crossOrigin.Handler(s.Access.guard(mux))))
+}
+
+// Serve answers requests on a listener until the context ends; then readiness
+// fails, running requests are given DrainTime, and nil is returned.
+func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
+	// Requests outlive ctx while they drain; streams end when ended is closed.
+	base, end := context.WithCancel(context.WithoutCancel(ctx))
+	defer end()
+	web := &http.Server{
+		Handler: s, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute,
+		BaseContext: func(net.Listener) context.Context { return base },
+		ErrorLog:    slog.NewLogLogger(s.Log.Handler(), slog.LevelDebug),
+	}
+	failed := make(chan error, 1)
+	go func() { failed <- web.Serve(listener) }()
+	select {
+	case err := <-failed:
+		return fmt.Errorf("serve: %w", err)
+	case <-ctx.Done():
+	}
+	s.draining.Store(true)
+	drain, cancel := context.WithTimeout(base, s.DrainTime)
+	defer cancel()
+	err := web.Shutdown(drain)
+	if errors.Is(err, context.DeadlineExceeded) {
+		end()
+		err = web.Close()
+		s.Log.Warn("requests were cut off", "after", s.DrainTime)
+	}
+	<-failed
+	return err
+}
+
+// Draining reports whether the end was asked for: streams tell their clients to
+// reconnect elsewhere.
+func (s *Server) Draining() bool { return s.draining.Load() }
