@@ -42,6 +42,12 @@ type ReportCase struct {
 	Flaky      bool
 }
 
+// Result returns the case as a result of the case with the given id.
+func (c ReportCase) Result(caseID int64) NewResult {
+	return NewResult{CaseID: caseID, Status: c.Status, StartedAt: c.StartedAt, DurationMS: c.DurationMS,
+		Message: c.Message, Stack: c.Stack, Output: c.Output, Attempts: c.Attempts, Flaky: c.Flaky}
+}
+
 // Counts counts the cases by state.
 func (r Report) Counts() Counts {
 	var c Counts
@@ -80,7 +86,23 @@ func (in Ingestion) Normal() (Ingestion, error) {
 	c.check(in.ContentHash != "" && len(in.ContentHash) <= 64, "content_hash", "must have 1 to 64 bytes")
 	in.NewExecution.check(&c)
 	c.check(len(in.Report.Cases) <= MaxReportCases, "report", "has too many cases")
+	in.Report.check(&c)
 	return in, c.err()
+}
+
+// check finds what a parser must not let through.
+func (r Report) check(c *checker) {
+	seen := make(map[string]bool, len(r.Cases))
+	for i := range r.Cases {
+		k := &r.Cases[i]
+		c.name("report", k.Name, MaxCaseName)
+		c.check(!seen[k.Name], "report", "has two cases of one name")
+		c.check(validResultStatus(k.Status), "report", "has a case of unknown status")
+		c.check(k.DurationMS >= 0, "report", "has a negative duration")
+		if seen[k.Name] = true; len(c.fields) > 0 {
+			return
+		}
+	}
 }
 
 // IngestReport says what an ingestion did.

@@ -1,0 +1,120 @@
+package sqlstore_test
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/larder-go/larder/dashboard"
+	"github.com/larder-go/larder/dashboard/sqlstore"
+)
+
+// A large report must fit into the time that a CI job waits for its upload.
+func TestIngestOfFiftyThousandCasesTakesUnderTenSeconds(t *testing.T) {
+	s := openFile(t, filepath.Join(t.TempDir(), "qa.db"), sqlstore.Options{})
+	in := dashboard.Ingestion{Suite: "large", ContentHash: "h"}
+	in.Report.Format = "junit"
+	for i := range dashboard.MaxReportCases {
+		c := dashboard.ReportCase{Name: fmt.Sprintf("package.module.TestClass%d › test number %d of this class", i/20, i), Status: dashboard.StatusPassed, DurationMS: 5}
+		if i%50 == 0 {
+			c.Status, c.Message, c.Stack = dashboard.StatusFailed, "assertion failed", strings.Repeat("at some.where(file:1)\n", 30)
+		}
+		in.Report.Cases = append(in.Report.Cases, c)
+	}
+	for _, what := range []string{"created", "known"} {
+		in.ContentHash = what
+		begin := time.Now()
+		got, _, err := s.Ingest(t.Context(), in)
+		if err != nil {
+			t.Fatal(err)
+		}
+		took := time.Since(begin)
+		t.Logf("%d cases, %s: %s", got.Execution.Total, what, took)
+		if got.Execution.Total != dashboard.MaxReportCases || got.Execution.Failed != dashboard.MaxReportCases/50 {
+			t.Fatalf("counts are %+v", got.Execution.Counts)
+		}
+		if took > 10*time.Second {
+			t.Errorf("took %s", took)
+		}
+	}
+}
+
+// The hook is where an outbox writes: what it writes must share the mutation's
+// fate, and so must the mutation its error.
+func TestChangedSharesTheTransaction(t *testing.T) {
+	refuse := errors.New("refused")
+	var fail bool
+	var seen []dashboard.Change
+	s := openFile(t, filepath.Join(t.TempDir(), "qa.db"), sqlstore.Options{
+		Changed: func(ctx context.Context, tx *sql.Tx, change dashboard.Change) error {
+			if fail {
+				return refuse
+			}
+			seen = append(seen, change)
+			var n int
+			return tx.QueryRowContext(ctx, "SELECT count(*) FROM suites").Scan(&n)
+		},
+	})
+	a, _, err := s.CreateSuite(t.Context(), dashboard.NewSuite{Name: "a"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(seen) != 1 || seen[0].Suites[0].ID != a.ID {
+		t.Fatalf("the hook saw %+v", seen)
+	}
+	fail = true
+	if _, _, err := s.CreateSuite(t.Context(), dashboard.NewSuite{Name: "b"}); !errors.Is(err, refuse) {
+		t.Fatalf("error is %v", err)
+	}
+	if _, err := s.DeleteSuite(t.Context(), a.ID); !errors.Is(err, refuse) {
+		t.Fatalf("error is %v", err)
+	}
+	l, err := s.Suites(t.Context(), dashboard.SuiteFilter{}, dashboard.Page{})
+	if err != nil || l.Total != 1 || l.Items[0].Name != "a" {
+		t.Fatalf("suites are %+v, %v", l, err)
+	}
+}
+
+// Two processes share one file: each sees what the other committed with its next read.
+func TestTwoStoresShareOneFile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "qa.db")
+	type opened struct {
+		s   *sqlstore.Store
+		err error
+	}
+	ch := make(chan opened)
+	for range 2 {
+		go func() {
+			s, err := sqlstore.Open(t.Context(), path, sqlstore.Options{})
+			ch <- opened{s, err}
+		}()
+	}
+	var stores []*sqlstore.Store
+	for range 2 {
+		o := <-ch
+		if o.err != nil {
+			t.Fatal(o.err)
+		}
+		defer func() { _ = o.s.Close() }()
+		stores = append(stores, o.s)
+	}
+	s, _, err := stores[0].CreateSuite(t.Context(), dashboard.NewSuite{Name: "0"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range 200 {
+		name := fmt.Sprint(i + 1)
+		if _, _, err := stores[i%2].UpdateSuite(t.Context(), s.ID, dashboard.SuitePatch{Name: &name}); err != nil {
+			t.Fatal(err)
+		}
+		got, err := stores[1-i%2].Suite(t.Context(), s.ID)
+		if err != nil || got.Name != name {
+			t.Fatalf("read %q, %v after writing %q", got.Name, err, name)
+		}
+	}
+}

@@ -1,0 +1,34 @@
+package sqlstore_test
+
+import (
+	"path/filepath"
+	"testing"
+
+	"github.com/larder-go/larder/dashboard"
+	"github.com/larder-go/larder/dashboard/sqlstore"
+	"github.com/larder-go/larder/dashboard/storetest"
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func openSQLite(t *testing.T, clock *storetest.Clock) dashboard.Store {
+	t.Helper()
+	return openFile(t, filepath.Join(t.TempDir(), "qa dash?#.db"), sqlstore.Options{Now: clock.Now})
+}
+
+func openFile(t testing.TB, path string, options sqlstore.Options) *sqlstore.Store {
+	t.Helper()
+	s, err := sqlstore.Open(t.Context(), path, options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return s
+}
+
+func TestSQLiteConforms(t *testing.T) { storetest.Run(t, openSQLite) }

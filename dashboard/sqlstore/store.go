@@ -1,0 +1,137 @@
+// Package sqlstore keeps the dashboard's data in a SQL database: SQLite embedded
+// in the process, or PostgreSQL.
+//
+// The statements are written once, in the SQL that both understand; what differs
+// is a [dialect] in a file of its own.
+package sqlstore
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/larder-go/larder/dashboard"
+)
+
+// Options adjust a store. The zero value is ready for production.
+type Options struct {
+	// Now is the clock. Default time.Now.
+	Now func() time.Time
+	// Changed is called at the end of each mutation that changed something,
+	// inside its transaction: what it writes through tx is committed with the
+	// mutation or not at all, and an error undoes both. Default nothing. It is the
+	// place of an outbox.
+	Changed func(ctx context.Context, tx *sql.Tx, change dashboard.Change) error
+	// Readers is the number of connections that read at once. Default 8.
+	Readers int
+}
+
+// Store is a [dashboard.Store] on a SQL database. It starts no goroutines of its own.
+type Store struct {
+	write, read *sql.DB
+	dialect     dialect
+	now         func() time.Time
+	changed     func(context.Context, *sql.Tx, dashboard.Change) error
+	close       func() error
+}
+
+var (
+	_ dashboard.Store  = (*Store)(nil)
+	_ dashboard.Seeder = (*Store)(nil)
+)
+
+// dialect is what SQLite and PostgreSQL do not share.
+type dialect struct {
+	name string
+	// migrations is the folder of the embedded migrations.
+	migrations string
+	// rebind turns ? into the placeholders of the database.
+	rebind func(string) string
+	// lock is appended to a SELECT whose rows of the table (or alias) will be updated.
+	lock func(table string) string
+	// like is the operator that ignores the case of ASCII letters.
+	like string
+	// unique reports whether an error is a violated unique index.
+	unique func(error) bool
+}
+
+// Open opens the database and brings its schema up to date. The URL is
+// postgres://… or postgresql://… for PostgreSQL, and a path, sqlite:path or
+// file:path for SQLite.
+func Open(ctx context.Context, url string, options Options) (*Store, error) {
+	s, err := connect(url, max(options.Readers, 0))
+	if err != nil {
+		return nil, err
+	}
+	s.now, s.changed = options.Now, options.Changed
+	if s.now == nil {
+		s.now = time.Now
+	}
+	if err := s.migrate(ctx); err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	return s, nil
+}
+
+func connect(url string, readers int) (*Store, error) {
+	if readers == 0 {
+		readers = 8
+	}
+	if strings.HasPrefix(url, "postgres://") || strings.HasPrefix(url, "postgresql://") {
+		return nil, fmt.Errorf("open database: PostgreSQL is not supported")
+	}
+	return openSQLite(url, readers)
+}
+
+// Close closes the database. It may be called twice.
+func (s *Store) Close() error { return s.close() }
+
+func closer(dbs ...*sql.DB) func() error {
+	return sync.OnceValue(func() error {
+		var errs []error
+		for _, db := range dbs {
+			errs = append(errs, db.Close())
+		}
+		return errors.Join(errs...)
+	})
+}
+
+// instant is the present in the resolution that the database keeps.
+func (s *Store) instant() time.Time { return s.now().UTC().Truncate(time.Millisecond) }
+
+// txn is one mutation under way.
+type txn struct {
+	*querier
+	tx     *sql.Tx
+	now    time.Time
+	change dashboard.Change
+}
+
+// mutate runs fn in one transaction and returns the change that fn recorded.
+func (s *Store) mutate(ctx context.Context, fn func(*txn) error) (dashboard.Change, error) {
+	tx, err := s.write.BeginTx(ctx, nil)
+	if err != nil {
+		return dashboard.Change{}, fmt.Errorf("begin: %w", err)
+	}
+	defer func() { _ = tx.Rollback() }()
+	t := &txn{querier: &querier{db: tx, dialect: &s.dialect}, tx: tx, now: s.instant()}
+	if err := fn(t); err != nil {
+		return dashboard.Change{}, err
+	}
+	if s.changed != nil && !t.change.Empty() {
+		if err := s.changed(ctx, tx, t.change); err != nil {
+			return dashboard.Change{}, fmt.Errorf("record change: %w", err)
+		}
+	}
+	if err := tx.Commit(); err != nil {
+		return dashboard.Change{}, fmt.Errorf("commit: %w", err)
+	}
+	return t.change, nil
+}
+
+// reader returns a querier outside of any transaction.
+func (s *Store) reader() *querier { return &querier{db: s.read, dialect: &s.dialect} }
