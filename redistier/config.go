@@ -1,0 +1,119 @@
+package redistier
+
+import (
+	"cmp"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"strconv"
+	"time"
+)
+
+// Config says how to reach Redis. Its zero value is localhost:6379 without a
+// password. It is copied by [New]; the TLS configuration is shared.
+type Config struct {
+	// Network is "tcp" or "unix". Default: tcp.
+	Network string
+	// Address is host:port, or for unix the path of the socket. Default:
+	// localhost:6379.
+	Address string
+	// Username of the ACL user. Default: the default user.
+	Username string
+	// Password of the user. Default: none.
+	Password string
+	// DB is the number of the database. Default: 0.
+	DB int
+	// TLS turns encryption on. An empty ServerName becomes the host of
+	// Address. Default: nil, none.
+	TLS *tls.Config
+
+	// DialTimeout bounds each of connecting with its handshake and the first
+	// exchange. It is short because a hung server accepts connections without
+	// answering, and must be found soon after it wakes. Default: 500 ms.
+	DialTimeout time.Duration
+	// BeatTimeout is for how long a heartbeat may stay unanswered before the
+	// connection is replaced. At least twice the namespace's MaxStaleness.
+	// Default: 2 s.
+	BeatTimeout time.Duration
+	// FlushDelay is for how long requests are collected before they are
+	// written together while others are on their way; a request alone is
+	// never delayed. Default: 20 µs; negative: off.
+	FlushDelay time.Duration
+
+	faults   []error
+	warnings []string
+}
+
+const (
+	defaultHost        = "localhost"
+	defaultPort        = "6379"
+	defaultDialTimeout = 500 * time.Millisecond
+	defaultBeatTimeout = 2 * time.Second
+	defaultFlushDelay  = 20 * time.Microsecond
+)
+
+// Warnings returns what is accepted but surprising in the configuration, one
+// sentence each.
+func (c *Config) Warnings() []string { return c.warnings }
+
+// Validate returns all faults of the configuration joined, those that
+// [FromEnv] found included.
+func (c *Config) Validate() error {
+	faults := append([]error(nil), c.faults...)
+	fault := func(format string, args ...any) {
+		faults = append(faults, fmt.Errorf("redistier: "+format, args...))
+	}
+	switch c.Network {
+	case "", "tcp":
+		if err := checkAddress(cmp.Or(c.Address, net.JoinHostPort(defaultHost, defaultPort))); err != nil {
+			fault("Address %q: %v", c.Address, err)
+		}
+	case "unix":
+		if c.Address == "" {
+			fault("Address must be the path of a socket when Network is unix")
+		}
+		if c.TLS != nil {
+			fault("TLS cannot be used on a unix socket")
+		}
+	default:
+		fault("Network %q must be tcp or unix", c.Network)
+	}
+	if c.DB < 0 {
+		fault("DB %d must not be negative", c.DB)
+	}
+	if c.Username != "" && c.Password == "" {
+		fault("Username %q needs a Password", c.Username)
+	}
+	if c.DialTimeout < 0 || c.BeatTimeout < 0 {
+		fault("DialTimeout %v and BeatTimeout %v must not be negative", c.DialTimeout, c.BeatTimeout)
+	}
+	return errors.Join(faults...)
+}
+
+func checkAddress(address string) error {
+	_, port, err := net.SplitHostPort(address)
+	if err != nil {
+		return errors.New("must have the form host:port, for example cache.internal:6379")
+	}
+	if n, err := strconv.Atoi(port); err != nil || n < 1 || n > 65535 {
+		return errors.New("the port must be a number from 1 to 65535")
+	}
+	return nil
+}
+
+// withDefaults returns the configuration with every default filled in.
+func (c Config) withDefaults() Config {
+	c.Network = cmp.Or(c.Network, "tcp")
+	c.Address = cmp.Or(c.Address, net.JoinHostPort(defaultHost, defaultPort))
+	c.DialTimeout = cmp.Or(c.DialTimeout, defaultDialTimeout)
+	c.BeatTimeout = cmp.Or(c.BeatTimeout, defaultBeatTimeout)
+	c.FlushDelay = max(cmp.Or(c.FlushDelay, defaultFlushDelay), 0)
+	if c.TLS != nil {
+		c.TLS = c.TLS.Clone()
+		if host, _, err := net.SplitHostPort(c.Address); err == nil && c.TLS.ServerName == "" {
+			c.TLS.ServerName = host
+		}
+	}
+	return c
+}

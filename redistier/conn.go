@@ -1,0 +1,276 @@
+package redistier
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/redis/rueidis"
+
+	"github.com/larder-go/larder"
+)
+
+// conn is one life of the connection to one master, from the dial to the
+// failure. It starts no goroutine; the client's reader calls onPush in the
+// order of the wire.
+type conn struct {
+	cfg    *Config
+	keys   *keys
+	events larder.RemoteEvents
+
+	client  rueidis.Client // set by open
+	id      int64          // CLIENT ID; set by open
+	runID   string         // of the server process; set by open
+	dialed  atomic.Bool
+	probing atomic.Pointer[probe]
+
+	flow  flow
+	pulse pulse
+
+	// epoch is nil until the connection is published and after it failed.
+	epoch atomic.Pointer[larder.Epoch]
+	dead  chan struct{} // closed by fail
+	// drained is closed once the reader has delivered its last push.
+	drained   chan struct{}
+	drainOnce sync.Once
+
+	published atomic.Bool // changes once, under mu
+
+	mu      sync.Mutex // guards what follows, and every change of epoch
+	wire    *wire
+	fresh   *larder.Epoch // the present epoch, also while it is not published
+	failure error         // not nil: the connection is dead
+}
+
+// open dials the server, checks it and credits the first heartbeat. The
+// connection serves nobody before publish. On an error everything it opened
+// is closed.
+func open(ctx context.Context, cfg *Config, keys *keys, events larder.RemoteEvents) (*conn, error) {
+	c := &conn{
+		cfg: cfg, keys: keys, events: events,
+		dead: make(chan struct{}), drained: make(chan struct{}),
+		fresh: larder.NewEpoch(),
+	}
+	c.flow.init()
+	stop := context.AfterFunc(ctx, func() { c.fail(context.Cause(ctx)) })
+	defer stop()
+	client, err := rueidis.NewClient(c.options(ctx))
+	if err != nil {
+		if client != nil {
+			client.Close()
+		}
+		c.fail(err)
+		return nil, explain(c.cause(err))
+	}
+	c.client = client
+	if err := c.greet(ctx); err != nil {
+		c.close(err)
+		return nil, explain(c.cause(err))
+	}
+	return c, nil
+}
+
+func (c *conn) options(ctx context.Context) rueidis.ClientOption {
+	return rueidis.ClientOption{
+		InitAddress: []string{c.cfg.Address},
+		DialCtxFn: func(context.Context, string, *net.Dialer, *tls.Config) (net.Conn, error) {
+			return c.dial(ctx)
+		},
+		Dialer:            net.Dialer{Timeout: c.cfg.DialTimeout, KeepAlive: -1}, // heartbeats replace the client's PINGs
+		Username:          c.cfg.Username,
+		Password:          c.cfg.Password,
+		SelectDB:          c.cfg.DB,
+		ClientName:        "larder",
+		ClientSetInfo:     rueidis.DisableClientSetInfo,
+		ForceSingleClient: true,
+		PipelineMultiplex: -1, // 2^0 sockets
+		BlockingPipeline:  -1, // no second socket for long pipelines
+		DisableRetry:      true,
+		AlwaysPipelining:  true,
+		RingScaleEachConn: flowScale,
+		MaxFlushDelay:     c.cfg.FlushDelay,
+
+		ClientTrackingOptions: []string{"NOLOOP"},
+		OnInvalidations:       c.onPush,
+		NewCacheStoreFn:       newNoStore,
+	}
+}
+
+// dial connects once and never again.
+func (c *conn) dial(ctx context.Context) (net.Conn, error) {
+	if !c.dialed.CompareAndSwap(false, true) {
+		return nil, errRedial
+	}
+	w, err := dial(ctx, c.cfg, c.fail)
+	if err != nil {
+		return nil, err
+	}
+	c.mu.Lock()
+	c.wire = w
+	failed := c.failure
+	c.mu.Unlock()
+	if failed != nil { // closed while it dialed
+		w.Close()
+		return nil, failed
+	}
+	return w, nil
+}
+
+// publish lets callers use the connection; it fails if it broke meanwhile.
+func (c *conn) publish() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.failure != nil {
+		return c.failure
+	}
+	c.published.Store(true)
+	c.epoch.Store(c.fresh)
+	return nil
+}
+
+// current returns the living epoch, published or not; nil after the failure.
+func (c *conn) current() *larder.Epoch {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.failure != nil {
+		return nil
+	}
+	return c.fresh
+}
+
+// fail ends the epoch, then the socket. Only the first cause counts.
+func (c *conn) fail(cause error) {
+	c.mu.Lock()
+	if c.failure != nil {
+		c.mu.Unlock()
+		return
+	}
+	c.failure = cause
+	c.fresh.End()
+	c.epoch.Store(nil)
+	w := c.wire
+	close(c.dead)
+	c.mu.Unlock()
+	if w != nil {
+		w.raw.Close()
+	}
+}
+
+// cause returns why the connection failed, err if it did not.
+func (c *conn) cause(err error) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.failure != nil {
+		return c.failure
+	}
+	return err
+}
+
+// close ends the connection and waits until its last push was delivered.
+func (c *conn) close(cause error) {
+	c.fail(cause)
+	c.client.Close()
+	<-c.drained
+}
+
+// onPush receives what the server invalidates. nil means a flush or, when the
+// client gives the socket up, the end of all pushes.
+func (c *conn) onPush(messages []rueidis.RedisMessage) {
+	switch {
+	case messages != nil:
+		names := make([]string, 0, len(messages))
+		for i := range messages {
+			if name, err := messages[i].ToString(); err == nil {
+				names = append(names, name)
+			}
+		}
+		c.invalidated(names)
+	case c.succeed():
+		c.flushed()
+	default:
+		c.drainOnce.Do(func() {
+			c.flushed()
+			close(c.drained)
+		})
+	}
+}
+
+func (c *conn) invalidated(names []string) {
+	if p := c.probing.Load(); p != nil {
+		p.pushed(names)
+	}
+	if c.published.Load() {
+		c.events.Invalidated(names)
+	}
+}
+
+// succeed replaces the epoch after a flush; false if the connection is dead.
+func (c *conn) succeed() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.failure != nil {
+		return false
+	}
+	c.fresh = c.fresh.Succeed()
+	if c.published.Load() {
+		c.epoch.Store(c.fresh)
+	}
+	return true
+}
+
+func (c *conn) flushed() {
+	if c.published.Load() {
+		c.events.Flushed()
+	}
+}
+
+// refused ends the connection when the server's error says that it is no
+// master that serves us. It returns the error a caller gets.
+func (c *conn) refused(err error) error {
+	text := err.Error()
+	for _, code := range roleErrors {
+		if strings.HasPrefix(text, code) {
+			c.fail(err)
+			break
+		}
+	}
+	if strings.Contains(text, "WRONGTYPE") { // scripts of Redis 6 put other words before it
+		return larder.ErrWrongType
+	}
+	return fmt.Errorf("redistier: %w", err)
+}
+
+// roleErrors begin the errors after which nothing that was read on the
+// connection may be trusted.
+var roleErrors = []string{
+	"READONLY", "MOVED", "ASK", "CLUSTERDOWN", "MASTERDOWN", "NOREPLICAS", "LOADING", "NOAUTH", "TRYAGAIN", "REDIRECT",
+}
+
+// explain adds what to do about errors that need an explanation.
+func explain(err error) error {
+	switch {
+	case errors.Is(err, rueidis.ErrNoCache):
+		return fmt.Errorf("redistier: the server offers no client tracking over RESP3 (Redis 6 or newer without a RESP2 proxy is needed): %w", err)
+	default:
+		return fmt.Errorf("redistier: %w", err)
+	}
+}
+
+// noStore is the client-side cache of rueidis, which is not used.
+type noStore struct{}
+
+func newNoStore(rueidis.CacheStoreOption) rueidis.CacheStore { return noStore{} }
+
+func (noStore) Flight(string, string, time.Duration, time.Time) (rueidis.RedisMessage, rueidis.CacheEntry) {
+	return rueidis.RedisMessage{}, nil
+}
+func (noStore) Update(string, string, rueidis.RedisMessage) int64 { return 0 }
+func (noStore) Cancel(string, string, error)                      {}
+func (noStore) Delete([]rueidis.RedisMessage)                     {}
+func (noStore) Close(error)                                       {}

@@ -1,0 +1,140 @@
+package redistier
+
+import (
+	"context"
+
+	"github.com/redis/rueidis"
+
+	"github.com/larder-go/larder"
+)
+
+// maxRun bounds the keys of one MGET, so that no command keeps the server for
+// long.
+const maxRun = 512
+
+// step is one command of a pipeline: it serves ops[first : first+count].
+type step struct{ first, count int }
+
+// do carries out ops as one pipeline and repeats what found no script.
+func (c *conn) do(ctx context.Context, ops []larder.Op, replies []larder.Reply) {
+	switch {
+	case len(ops) == 0:
+		return
+	case len(ops) == 1 && ops[0].Kind == larder.OpGet:
+		replies[0] = c.get(ctx, ops[0].Key)
+		return
+	}
+	steps, commands := c.plan(ops)
+	results := c.send(ctx, commands)
+	if missing := firstMissing(results); missing >= 0 {
+		c.repeat(ctx, ops, steps, results, missing)
+	}
+	for i, s := range steps {
+		c.receive(ops[s.first:s.first+s.count], &results[i], replies[s.first:s.first+s.count])
+	}
+}
+
+// plan builds a command per op, and one per run of reads.
+func (c *conn) plan(ops []larder.Op) ([]step, []rueidis.Completed) {
+	steps := make([]step, 0, len(ops))
+	commands := make([]rueidis.Completed, 0, len(ops))
+	for first := 0; first < len(ops); {
+		s := step{first: first, count: run(ops[first:])}
+		commands = append(commands, c.command(ops[first:first+s.count], false))
+		steps = append(steps, s)
+		first += s.count
+	}
+	return steps, commands
+}
+
+// run returns how many leading ops one command can serve.
+func run(ops []larder.Op) int {
+	n := 0
+	for n < len(ops) && n < maxRun && ops[n].Kind == larder.OpGet {
+		n++
+	}
+	return max(n, 1)
+}
+
+// send sends commands as one pipeline and waits for all replies within ctx.
+func (c *conn) send(ctx context.Context, commands []rueidis.Completed) []rueidis.RedisResult {
+	mark, err := c.flow.enter(ctx, c.dead)
+	if err != nil {
+		results := make([]rueidis.RedisResult, len(commands))
+		for i := range results {
+			results[i] = rueidis.NewErrorResult(err)
+		}
+		return results
+	}
+	if len(commands) == 1 {
+		result := c.client.Do(ctx, commands[0])
+		c.flow.leave(ctx, mark, result.NonRedisError())
+		return []rueidis.RedisResult{result}
+	}
+	results := c.client.DoMulti(ctx, commands...)
+	c.flow.leave(ctx, mark, results[len(results)-1].NonRedisError())
+	return results
+}
+
+// firstMissing returns the first result that is NOSCRIPT, -1 without any.
+func firstMissing(results []rueidis.RedisResult) int {
+	for i := range results {
+		if isMissing(&results[i]) {
+			return i
+		}
+	}
+	return -1
+}
+
+func isMissing(result *rueidis.RedisResult) bool {
+	e, ok := rueidis.IsRedisErr(result.Error())
+	return ok && e.IsNoScript()
+}
+
+// repeat carries out the steps that found no script, by EVAL, which also loads
+// it. To keep the order of the ops, what followed the first of them is
+// repeated as well, except scripts that did run: they are not idempotent.
+func (c *conn) repeat(ctx context.Context, ops []larder.Op, steps []step, results []rueidis.RedisResult, first int) {
+	var again []int
+	var commands []rueidis.Completed
+	for i := first; i < len(steps); i++ {
+		missing := isMissing(&results[i])
+		if missing || plain(ops[steps[i].first].Kind) {
+			s := steps[i]
+			again = append(again, i)
+			commands = append(commands, c.command(ops[s.first:s.first+s.count], missing))
+		}
+	}
+	for i, result := range c.send(ctx, commands) {
+		old := &results[again[i]]
+		if n, err := old.ToInt64(); err == nil && n > 0 && ops[steps[again[i]].first].Kind == larder.OpDelete && result.Error() == nil {
+			continue // the first DEL found the key, the second could not
+		}
+		*old = result
+	}
+}
+
+// plain reports whether an op is an idempotent command and no script.
+func plain(kind larder.OpKind) bool { return kind == larder.OpGet || kind == larder.OpDelete }
+
+// command builds the command for a run of ops; eval sends the script's text.
+func (c *conn) command(ops []larder.Op, eval bool) rueidis.Completed {
+	op := &ops[0]
+	switch {
+	case len(ops) > 1:
+		get := c.client.B().Mget().Key(op.Key)
+		for i := range ops[1:] {
+			get = get.Key(ops[i+1].Key)
+		}
+		return get.Build()
+	case op.Kind == larder.OpGet:
+		return c.client.B().Get().Key(op.Key).Build()
+	case op.Kind == larder.OpDelete:
+		return c.client.B().Del().Key(op.Key).Build()
+	}
+	name, id := "EVALSHA", scriptOf[op.Kind].sha
+	if eval {
+		name, id = "EVAL", scriptOf[op.Kind].text
+	}
+	return c.client.B().Arbitrary(name, id, "1").Keys(op.Key).Args(arguments(op)...).Build()
+}

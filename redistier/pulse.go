@@ -1,0 +1,131 @@
+package redistier
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"sync/atomic"
+	"time"
+
+	"github.com/redis/rueidis"
+
+	"github.com/larder-go/larder"
+	"github.com/larder-go/larder/internal/clock"
+)
+
+// maxBeats is how many heartbeats may be unanswered at a time.
+const maxBeats = 32
+
+var errBeats = errors.New("redistier: too many unanswered heartbeats")
+
+// pulse knows which heartbeats were answered.
+type pulse struct {
+	sent, answered atomic.Int64 // numbers of the last ones
+	waitingSince   atomic.Int64 // monotonic time, 0: nothing unanswered
+}
+
+// begin numbers a heartbeat sent now.
+func (p *pulse) begin(now int64) (number int64, ok bool) {
+	if p.sent.Load()-p.answered.Load() >= maxBeats {
+		return 0, false
+	}
+	p.waitingSince.CompareAndSwap(0, max(now, 1))
+	return p.sent.Add(1), true
+}
+
+// end records an answer; it answers all earlier heartbeats too.
+func (p *pulse) end(number int64) {
+	for {
+		old := p.answered.Load()
+		if old >= number || p.answered.CompareAndSwap(old, number) {
+			break
+		}
+	}
+	p.waitingSince.Store(0)
+}
+
+// silence is for how long a heartbeat has been waiting for its answer.
+func (p *pulse) silence(now int64) time.Duration {
+	if since := p.waitingSince.Load(); since != 0 {
+		return time.Duration(now - since)
+	}
+	return 0
+}
+
+// beat proves that the server still is the master which tracks us, and credits
+// the epoch with the time the proof was sent.
+//
+// The write is a DEL of a key that never exists. Redis refuses it wherever it
+// would refuse any write (replica, too few replicas, cluster down), but unlike
+// a SET it needs no memory, is not replicated, and pushes to nobody.
+func (c *conn) beat(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	sent := clock.Now()
+	number, ok := c.pulse.begin(sent)
+	if !ok {
+		return errBeats
+	}
+	results := c.client.DoMulti(ctx, c.beatCommands()...)
+	if err := results[0].NonRedisError(); err != nil {
+		return fmt.Errorf("redistier: heartbeat: %w", err)
+	}
+	server, err := c.beatReplies(results)
+	if err != nil {
+		err = fmt.Errorf("redistier: heartbeat: %w", err)
+		c.fail(err)
+		return err
+	}
+	c.pulse.end(number)
+	epoch := c.current()
+	if epoch == nil {
+		return larder.ErrUnavailable
+	}
+	epoch.Credit(sent, server)
+	return nil
+}
+
+func (c *conn) beatCommands() []rueidis.Completed {
+	b := c.client.B()
+	return []rueidis.Completed{
+		b.ClientId().Build(),
+		b.Del().Key(c.keys.beat).Build(),
+		b.Time().Build(),
+	}
+}
+
+// beatReplies returns the server's time if every command succeeded.
+func (c *conn) beatReplies(results []rueidis.RedisResult) (time.Time, error) {
+	id, err := results[0].ToInt64()
+	if err != nil {
+		return time.Time{}, err
+	}
+	if id != c.id {
+		return time.Time{}, fmt.Errorf("the connection has become client %d, it was %d (is there a proxy?)", id, c.id)
+	}
+	if err := results[1].Error(); err != nil {
+		return time.Time{}, err
+	}
+	return serverTime(results[2])
+}
+
+func serverTime(result rueidis.RedisResult) (time.Time, error) {
+	parts, err := result.AsStrSlice()
+	if err != nil {
+		return time.Time{}, err
+	}
+	if len(parts) != 2 {
+		return time.Time{}, fmt.Errorf("TIME answered %d parts", len(parts))
+	}
+	seconds, err := strconv.ParseInt(parts[0], 10, 64)
+	if err != nil {
+		return time.Time{}, fmt.Errorf("TIME answered %q", parts[0])
+	}
+	micros, err := strconv.ParseInt(parts[1], 10, 64)
+	if err != nil {
+		return time.Time{}, fmt.Errorf("TIME answered %q", parts[1])
+	}
+	return time.UnixMicro(seconds*1e6 + micros), nil
+}

@@ -1,0 +1,103 @@
+package redistier
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/redis/rueidis"
+
+	"github.com/larder-go/larder"
+)
+
+// receive sets the replies of the ops that one command served.
+func (c *conn) receive(ops []larder.Op, result *rueidis.RedisResult, replies []larder.Reply) {
+	if err := result.NonRedisError(); err != nil {
+		fillError(replies, lost(err))
+		return
+	}
+	message, err := result.ToMessage()
+	switch {
+	case err != nil && !rueidis.IsRedisNil(err):
+		fillError(replies, c.refused(err))
+	case len(ops) > 1:
+		c.receiveRun(&message, replies)
+	default:
+		replies[0] = c.reply(ops[0].Kind, &message, err)
+	}
+}
+
+// receiveRun takes the reply of an MGET apart.
+func (c *conn) receiveRun(message *rueidis.RedisMessage, replies []larder.Reply) {
+	values, err := message.ToArray()
+	if err != nil || len(values) != len(replies) {
+		fillError(replies, fmt.Errorf("redistier: MGET of %d keys answered %d values: %w", len(replies), len(values), err))
+		return
+	}
+	for i := range values {
+		replies[i] = c.present(&values[i], values[i].Error())
+	}
+}
+
+// reply translates the message for one op; err is nil or Redis' nil.
+func (c *conn) reply(kind larder.OpKind, message *rueidis.RedisMessage, err error) larder.Reply {
+	switch kind {
+	case larder.OpGet, larder.OpGeneration:
+		return c.present(message, err)
+	case larder.OpInspect:
+		return inspected(message, err)
+	case larder.OpAcquire:
+		if message.IsString() {
+			return c.present(message, err)
+		}
+	}
+	n, err := message.ToInt64()
+	if err != nil {
+		return larder.Reply{Err: fmt.Errorf("redistier: unexpected reply: %w", err)}
+	}
+	return larder.Reply{State: stateOf(kind, n), TTL: leaseLeft(kind, n)}
+}
+
+// stateOf translates the integer a script or DEL answered.
+func stateOf(kind larder.OpKind, n int64) larder.ReplyState {
+	switch {
+	case kind == larder.OpAcquire && n < 0:
+		return larder.Acquired
+	case kind == larder.OpAcquire:
+		return larder.Busy
+	case kind == larder.OpDelete && n == 0:
+		return larder.Absent
+	case n == 0:
+		return larder.Refused
+	case kind == larder.OpTakeover:
+		return larder.Acquired
+	}
+	return larder.Done
+}
+
+// leaseLeft is what another's lease has left.
+func leaseLeft(kind larder.OpKind, n int64) time.Duration {
+	if kind == larder.OpAcquire && n > 0 {
+		return time.Duration(n) * time.Millisecond
+	}
+	return 0
+}
+
+// inspected is the reply for bytes and milliseconds.
+func inspected(message *rueidis.RedisMessage, err error) larder.Reply {
+	if err != nil {
+		return larder.Reply{State: larder.Absent}
+	}
+	parts, err := message.ToArray()
+	if err != nil || len(parts) != 2 {
+		return larder.Reply{Err: fmt.Errorf("redistier: unexpected reply of %d parts: %w", len(parts), err)}
+	}
+	data, err := parts[0].ToString()
+	if err != nil {
+		return larder.Reply{Err: fmt.Errorf("redistier: unexpected reply: %w", err)}
+	}
+	left, err := parts[1].ToInt64()
+	if err != nil {
+		return larder.Reply{Err: fmt.Errorf("redistier: unexpected reply: %w", err)}
+	}
+	return larder.Reply{State: larder.Present, Data: data, TTL: time.Duration(left) * time.Millisecond}
+}

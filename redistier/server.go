@@ -1,0 +1,125 @@
+package redistier
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"sync/atomic"
+	"time"
+
+	"github.com/larder-go/larder"
+	"github.com/larder-go/larder/internal/clock"
+)
+
+// errClosed is why a connection ends when the tier is closed.
+var errClosed = errors.New("redistier: closed")
+
+const (
+	firstDelay = 50 * time.Millisecond
+	lastDelay  = 500 * time.Millisecond
+	// steady is for how long a connection must have lived for its successor to
+	// be dialed without delay.
+	steady = time.Second
+)
+
+// server keeps one connection to one master. run is its only goroutine.
+type server struct {
+	cfg    *Config
+	keys   *keys
+	events larder.RemoteEvents
+
+	live atomic.Pointer[conn] // nil while there is none
+}
+
+// run dials until ctx ends and calls attempted after the first attempt.
+func (s *server) run(ctx context.Context, attempted func()) {
+	delay := time.Duration(0)
+	for s.sleep(ctx, delay) {
+		c, err := s.connect(ctx)
+		attempted()
+		if err != nil {
+			delay = nextDelay(delay)
+			if ctx.Err() == nil {
+				s.events.Disconnected(err)
+			}
+			continue
+		}
+		began := clock.Now()
+		err = s.watch(ctx, c)
+		s.live.CompareAndSwap(c, nil)
+		c.close(err) // Flushed is reported in here
+		if ctx.Err() == nil {
+			s.events.Disconnected(explain(err))
+		}
+		if time.Duration(clock.Now()-began) >= steady {
+			delay = 0
+		} else {
+			delay = nextDelay(delay)
+		}
+	}
+}
+
+// conn returns the connection if it can be used.
+func (s *server) conn() *conn {
+	if c := s.live.Load(); c != nil && c.epoch.Load() != nil {
+		return c
+	}
+	return nil
+}
+
+// connect opens a connection and lets callers use it.
+func (s *server) connect(ctx context.Context) (*conn, error) {
+	c, err := open(ctx, s.cfg, s.keys, s.events)
+	if err != nil {
+		return nil, err
+	}
+	if err := c.publish(); err != nil {
+		c.close(err)
+		return nil, explain(err)
+	}
+	s.live.Store(c)
+	s.events.Connected()
+	return c, nil
+}
+
+// watch waits until c has failed, ctx ends or c is silent for too long, and
+// returns which.
+func (s *server) watch(ctx context.Context, c *conn) error {
+	tick := time.NewTicker(s.cfg.BeatTimeout / 8)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return errClosed
+		case <-c.dead:
+			return c.cause(nil)
+		case <-tick.C:
+			if c.pulse.silence(clock.Now()) > s.cfg.BeatTimeout {
+				return errors.New("no heartbeat was answered for " + s.cfg.BeatTimeout.String())
+			}
+		}
+	}
+}
+
+// sleep waits for d; false once ctx has ended.
+func (s *server) sleep(ctx context.Context, d time.Duration) bool {
+	if d <= 0 {
+		return ctx.Err() == nil
+	}
+	// Up to a quarter less, so that many clients do not come at once.
+	timer := time.NewTimer(d - rand.N(d/4))
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+func nextDelay(delay time.Duration) time.Duration {
+	if delay == 0 {
+		return firstDelay
+	}
+	return min(2*delay, lastDelay)
+}

@@ -1,0 +1,144 @@
+package redistier
+
+import (
+	"context"
+	"sync"
+
+	"github.com/larder-go/larder"
+)
+
+// Tier is Larder's shared tier on a standalone Redis server. It implements
+// [larder.Remote]; all methods may be called concurrently.
+//
+// Start begins one goroutine, Close ends and awaits it; the client library
+// keeps two more per connection.
+type Tier struct {
+	cfg    Config
+	keys   keys
+	server server
+
+	mu      sync.Mutex
+	stop    context.CancelFunc // nil before Start
+	closed  bool
+	running sync.WaitGroup
+}
+
+var _ larder.Remote = (*Tier)(nil)
+
+// New returns the tier for one namespace. It connects nowhere before Start.
+// The error joins all faults of the configuration.
+func New(cfg Config, namespace string) (*Tier, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	if err := checkNamespace(namespace); err != nil {
+		return nil, err
+	}
+	t := &Tier{cfg: cfg.withDefaults(), keys: newKeys(namespace)}
+	t.server = server{cfg: &t.cfg, keys: &t.keys}
+	return t, nil
+}
+
+// EntryKey returns namespace:name, or name alone without a namespace.
+func (t *Tier) EntryKey(name string) string { return t.keys.entry + name }
+
+// TagKey returns the key of the generation of tag.
+func (t *Tier) TagKey(tag string) string { return t.keys.tag + tag }
+
+// NamespaceKey returns the key of the generation of the namespace; there is
+// one on a standalone server.
+func (t *Tier) NamespaceKey(string) string { return t.keys.namespace }
+
+// NamespaceKeys returns the one namespace key.
+func (t *Tier) NamespaceKeys() []string { return []string{t.keys.namespace} }
+
+// Start connects and keeps reconnecting until Close. It returns when the first
+// attempt has ended, at the latest when ctx ends. An absent server is no error.
+func (t *Tier) Start(ctx context.Context, events larder.RemoteEvents) {
+	attempted := t.begin(events)
+	select {
+	case <-attempted:
+	case <-ctx.Done():
+	}
+}
+
+// begin starts the goroutine of the server unless the tier was closed before.
+func (t *Tier) begin(events larder.RemoteEvents) <-chan struct{} {
+	attempted := make(chan struct{})
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.closed || t.stop != nil {
+		close(attempted)
+		return attempted
+	}
+	life, stop := context.WithCancel(context.Background())
+	t.stop = stop
+	t.server.events = events
+	once := sync.OnceFunc(func() { close(attempted) })
+	t.running.Go(func() {
+		defer once()
+		t.server.run(life, once)
+	})
+	return attempted
+}
+
+// Close ends the connection and waits for the goroutine of Start. It may be
+// called twice and always returns nil.
+func (t *Tier) Close() error {
+	t.mu.Lock()
+	t.closed = true
+	if t.stop != nil {
+		t.stop()
+	}
+	t.mu.Unlock()
+	t.running.Wait()
+	return nil
+}
+
+// Epoch returns the present epoch of the connection, nil while there is none.
+func (t *Tier) Epoch(string) *larder.Epoch {
+	if c := t.server.live.Load(); c != nil {
+		return c.epoch.Load()
+	}
+	return nil
+}
+
+// Beat sends a heartbeat and credits the epoch if it was answered well.
+func (t *Tier) Beat(ctx context.Context) error {
+	c := t.server.conn()
+	if c == nil {
+		return larder.ErrUnavailable
+	}
+	return c.beat(ctx)
+}
+
+// Get reads one key. Beside the bytes of the value it allocates nothing.
+func (t *Tier) Get(ctx context.Context, key string) larder.Reply {
+	c := t.server.conn()
+	if c == nil {
+		return larder.Reply{Err: larder.ErrUnavailable}
+	}
+	return c.get(ctx, key)
+}
+
+// Do carries out ops as one pipeline. Several OpGets in a row become one MGET,
+// in which a key of another type than string reads as absent.
+//
+// After a SCRIPT FLUSH the operations that found their script missing are
+// carried out again, together with the reads and deletions behind them. What is
+// left in Redis is what the order of ops leaves; only an operation before a
+// deletion of the same key may be refused, as the deletion came first once.
+func (t *Tier) Do(ctx context.Context, ops []larder.Op, replies []larder.Reply) {
+	c := t.server.conn()
+	if c == nil {
+		fillError(replies[:len(ops)], larder.ErrUnavailable)
+		return
+	}
+	c.do(ctx, ops, replies[:len(ops)])
+}
+
+func fillError(replies []larder.Reply, err error) {
+	for i := range replies {
+		replies[i] = larder.Reply{Err: err}
+	}
+}
