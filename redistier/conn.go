@@ -58,6 +58,7 @@ func open(ctx context.Context, cfg *Config, keys *keys, events larder.RemoteEven
 		fresh: larder.NewEpoch(),
 	}
 	c.flow.init()
+	c.pulse.init(cfg.BeatTimeout)
 	stop := context.AfterFunc(ctx, func() { c.fail(context.Cause(ctx)) })
 	defer stop()
 	client, err := rueidis.NewClient(c.options(ctx))
@@ -162,11 +163,12 @@ func (c *conn) fail(cause error) {
 	}
 }
 
-// cause returns why the connection failed, err if it did not.
+// cause returns why the connection failed, err if that is not known better: the
+// client closes the socket for reasons of its own.
 func (c *conn) cause(err error) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.failure != nil {
+	if c.failure != nil && !errors.Is(c.failure, net.ErrClosed) {
 		return c.failure
 	}
 	return err

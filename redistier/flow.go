@@ -18,7 +18,8 @@ const (
 // flow keeps the client's queue from filling up: the client blocks on a full
 // queue whatever the context says, and a request that its caller abandoned
 // stays in it until the server answers. Replies come in order, so the answer
-// to one request settles everything that was abandoned before it was sent.
+// to one request settles everything that was abandoned before it was sent. When
+// all places are taken by abandoned requests, the next heartbeat settles them.
 type flow struct {
 	queued    atomic.Int64 // requests in the queue, as far as known
 	abandoned atomic.Int64 // requests ever given up by their callers
@@ -63,7 +64,18 @@ func (f *flow) wait(ctx context.Context, dead <-chan struct{}) error {
 			return larder.ErrUnavailable
 		}
 	}
+	f.wake() // a settlement frees many places with one call
 	return nil
+}
+
+// wake lets a waiter look whether there is room.
+func (f *flow) wake() {
+	if f.waiters.Load() > 0 && f.queued.Load() < flowLimit {
+		select {
+		case f.room <- struct{}{}:
+		default:
+		}
+	}
 }
 
 // leave gives the place back: at once when the reply or an error of the
@@ -73,29 +85,24 @@ func (f *flow) leave(ctx context.Context, mark int64, err error) {
 		f.abandoned.Add(1)
 		return
 	}
-	freed := int64(1)
+	f.queued.Add(-1)
 	if err == nil {
-		freed += f.settle(mark)
+		f.settle(mark)
 	}
-	f.queued.Add(-freed)
-	if f.waiters.Load() > 0 {
-		select {
-		case f.room <- struct{}{}:
-		default:
-		}
-	}
+	f.wake()
 }
 
-// settle records that the first mark abandoned requests were answered and
-// returns how many of them were not known to be.
-func (f *flow) settle(mark int64) int64 {
+// settle frees the places of the first mark abandoned requests, which were
+// answered.
+func (f *flow) settle(mark int64) {
 	for {
 		settled := f.settled.Load()
 		if settled >= mark {
-			return 0
+			return
 		}
 		if f.settled.CompareAndSwap(settled, mark) {
-			return mark - settled
+			f.queued.Add(settled - mark)
+			return
 		}
 	}
 }

@@ -14,21 +14,34 @@ import (
 	"github.com/larder-go/larder/internal/clock"
 )
 
-// maxBeats is how many heartbeats may be unanswered at a time.
+// maxBeats is how many heartbeats may be unanswered at a time without being
+// spaced out.
 const maxBeats = 32
 
-var errBeats = errors.New("redistier: too many unanswered heartbeats")
+var errBeats = errors.New("heartbeat: too many are unanswered")
 
-// pulse knows which heartbeats were answered.
+// pulse knows which heartbeats were answered. An answer that nobody waits for
+// any more goes unnoticed, so one more heartbeat must always be possible some
+// time later; spacing keeps their number below twice maxBeats until BeatTimeout
+// ends the connection.
 type pulse struct {
+	spacing        time.Duration
 	sent, answered atomic.Int64 // numbers of the last ones
+	last           atomic.Int64 // monotonic time of the last one sent
 	waitingSince   atomic.Int64 // monotonic time, 0: nothing unanswered
 }
 
+func (p *pulse) init(timeout time.Duration) { p.spacing = timeout / 16 }
+
 // begin numbers a heartbeat sent now.
 func (p *pulse) begin(now int64) (number int64, ok bool) {
+	last := p.last.Load()
 	if p.sent.Load()-p.answered.Load() >= maxBeats {
-		return 0, false
+		if time.Duration(now-last) < p.spacing || !p.last.CompareAndSwap(last, now) {
+			return 0, false
+		}
+	} else {
+		p.last.Store(now)
 	}
 	p.waitingSince.CompareAndSwap(0, max(now, 1))
 	return p.sent.Add(1), true
@@ -68,13 +81,16 @@ func (c *conn) beat(ctx context.Context) error {
 	if !ok {
 		return errBeats
 	}
+	mark := c.flow.abandoned.Load()
 	results := c.client.DoMulti(ctx, c.beatCommands()...)
 	if err := results[0].NonRedisError(); err != nil {
-		return fmt.Errorf("redistier: heartbeat: %w", err)
+		return fmt.Errorf("heartbeat: %w", err)
 	}
+	c.flow.settle(mark)
+	c.flow.wake()
 	server, err := c.beatReplies(results)
 	if err != nil {
-		err = fmt.Errorf("redistier: heartbeat: %w", err)
+		err = fmt.Errorf("heartbeat: %w", err)
 		c.fail(err)
 		return err
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
+	"net"
 	"sync/atomic"
 	"time"
 
@@ -36,14 +37,15 @@ func (s *server) run(ctx context.Context, attempted func()) {
 	delay := time.Duration(0)
 	for s.sleep(ctx, delay) {
 		c, err := s.connect(ctx)
-		attempted()
 		if err != nil {
 			delay = nextDelay(delay)
 			if ctx.Err() == nil {
 				s.events.Disconnected(err)
 			}
+			attempted()
 			continue
 		}
+		attempted()
 		began := clock.Now()
 		err = s.watch(ctx, c)
 		s.live.CompareAndSwap(c, nil)
@@ -92,7 +94,7 @@ func (s *server) watch(ctx context.Context, c *conn) error {
 		case <-ctx.Done():
 			return errClosed
 		case <-c.dead:
-			return c.cause(nil)
+			return c.cause(net.ErrClosed)
 		case <-tick.C:
 			if c.pulse.silence(clock.Now()) > s.cfg.BeatTimeout {
 				return errors.New("no heartbeat was answered for " + s.cfg.BeatTimeout.String())

@@ -2,6 +2,7 @@ package redistier
 
 import (
 	"context"
+	"fmt"
 	"sync"
 
 	"github.com/larder-go/larder"
@@ -109,7 +110,10 @@ func (t *Tier) Beat(ctx context.Context) error {
 	if c == nil {
 		return larder.ErrUnavailable
 	}
-	return c.beat(ctx)
+	if err := c.beat(ctx); err != nil {
+		return fmt.Errorf("redistier: %w", err)
+	}
+	return nil
 }
 
 // Get reads one key. Beside the bytes of the value it allocates nothing.
