@@ -1,0 +1,64 @@
+package larder
+
+import (
+	"errors"
+	"fmt"
+)
+
+// Errors that callers branch on.
+var (
+	// ErrNotFound says that the source has no such entry. Loaders return it;
+	// it is cached for [KeyspaceOptions.NegativeTTL] and returned by reads.
+	ErrNotFound = errors.New("larder: not found")
+	// ErrMiss says that nothing usable is cached. Only reads that never load
+	// return it.
+	ErrMiss = errors.New("larder: miss")
+	// ErrClosed reports a call on a closed cache.
+	ErrClosed = errors.New("larder: cache is closed")
+	// ErrPending reports an invalidation that Redis has not confirmed. Until
+	// it does, this process serves the entries concerned from their source
+	// and keeps retrying. Wrapped by [*PendingError].
+	ErrPending = errors.New("larder: invalidation not confirmed")
+	// ErrInvalidKey reports a key that cannot name an entry.
+	ErrInvalidKey = errors.New("larder: invalid key")
+	// ErrLoadTimeout reports a load that took longer than
+	// [KeyspaceOptions.LoadTimeout].
+	ErrLoadTimeout = errors.New("larder: load timed out")
+	// ErrTooLarge reports a value above [Options.MaxValueBytes]. Get returns
+	// such a value without caching it; Set refuses it.
+	ErrTooLarge = errors.New("larder: value too large")
+	// ErrBusy reports that more loads wait than [KeyspaceOptions.LoadQueue]
+	// allows while the remote tier is unavailable.
+	ErrBusy = errors.New("larder: too many loads waiting")
+	// ErrNoDefault reports a package function called before [SetDefault].
+	ErrNoDefault = errors.New("larder: no default cache is set")
+)
+
+// PendingError lists what of an invalidation is not confirmed. It matches
+// [ErrPending] and the reason.
+type PendingError struct {
+	Keys []string // remote keys, in the order of the call
+	Err  error    // why the first of them failed
+}
+
+func (e *PendingError) Error() string {
+	return fmt.Sprintf("%v for %d of its keys, retrying: %v", ErrPending, len(e.Keys), e.Err)
+}
+
+// Unwrap makes the error match [ErrPending] and its reason.
+func (e *PendingError) Unwrap() []error { return []error{ErrPending, e.Err} }
+
+// PanicError is what the waiters of a load receive when the loader panicked.
+// The caller that led the load panics with the same value.
+type PanicError struct {
+	Value any
+	Stack []byte
+}
+
+func (e *PanicError) Error() string { return fmt.Sprintf("larder: loader panicked: %v", e.Value) }
+
+// Unwrap returns the panic value if it was an error.
+func (e *PanicError) Unwrap() error {
+	err, _ := e.Value.(error)
+	return err
+}

@@ -1,0 +1,192 @@
+package larder
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/larder-go/larder/internal/clock"
+	"github.com/larder-go/larder/internal/flight"
+	"github.com/larder-go/larder/internal/frame"
+	"github.com/larder-go/larder/internal/ticket"
+)
+
+// landing is a loaded value on its way into Redis.
+type landing[K comparable, V any] struct {
+	f   *flight.Flight[guard, outcome[V]]
+	r   *request[K, V]
+	p   *permit
+	o   *outcome[V]
+	ttl time.Duration
+
+	hard   int64 // monotonic
+	size   int
+	sent   int64
+	proof  int
+	ticket ticket.Ticket
+	epoch  *Epoch
+}
+
+// fill stores loaded values under their leases and reads their generations
+// again in the same round trip. A value that Redis accepted under generations
+// that still hold has the evidence of this request and may be kept in memory;
+// one that was refused keeps the evidence it has.
+func (k *Keyspace[K, V]) fill(ctx context.Context, landings []*landing[K, V]) {
+	c := k.cache
+	ops := make([]Op, 0, len(landings)+2)
+	var landed []*landing[K, V]
+	again := ensuring{cache: c}
+	for _, l := range landings {
+		op, ok := k.fillOp(l)
+		if !ok {
+			continue
+		}
+		ops, landed = append(ops, op), append(landed, l)
+		again.reread(l.r.deps)
+	}
+	if len(landed) == 0 {
+		return
+	}
+	sent := clock.Now()
+	for _, l := range landed {
+		l.ticket, l.sent, l.proof = c.board.Issue(l.r.entry), sent, l.f.Prove()
+	}
+	replies := make([]Reply, len(ops)+len(again.ops))
+	if again.err == nil {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), c.opts.WriteTimeout)
+		c.remote.Do(ctx, append(ops, again.ops...), replies)
+		cancel()
+		c.observe(replies[0].Err)
+		again.adoptFound(replies[len(ops):], sent)
+	}
+	for i, l := range landed {
+		k.land(l, replies[i], &again)
+	}
+}
+
+// fillOp encodes a landing. What cannot be stored gives its lease back.
+func (k *Keyspace[K, V]) fillOp(l *landing[K, V]) (op Op, ok bool) {
+	now := clock.Now()
+	if l.epoch = k.cache.usableEpoch(l.r.entry, now); l.epoch == nil {
+		k.stats.refused(refusedError)
+		return op, false
+	}
+	l.hard = clock.Add(now, l.ttl)
+	value, size, err := k.encode(l.r, l.p, l.o, l.epoch.serverTime(now)+l.ttl.Milliseconds())
+	if err != nil {
+		k.stats.refused(refusedEncoding)
+		k.release(l.r.entry, l.p)
+		return op, false
+	}
+	l.size = size
+	return Op{Kind: OpFill, Key: l.r.entry, Token: l.p.token, Value: value, TTL: l.ttl}, true
+}
+
+// land reads the reply to one fill.
+func (k *Keyspace[K, V]) land(l *landing[K, V], reply Reply, again *ensuring) {
+	// An own write outdates what others of this process read before it.
+	t, live := k.cache.board.Replace(l.r.entry, l.ticket)
+	if reason := landed(l.p, l.r.deps, reply, again); reason != fillAccepted {
+		k.stats.refused(reason)
+		return
+	}
+	l.o.evidence, l.o.proof = l.sent, l.proof
+	if k.memory == nil || !live || !l.epoch.Alive() {
+		return
+	}
+	gens := make([]*generation, len(l.r.deps))
+	again.fill(l.r.deps, gens)
+	k.keep(l.r, head{hard: l.hard, evidence: l.sent, ticket: t, epoch: l.epoch, tags: tagList(gens),
+		negative: l.o.negative}, l.o.value, l.size)
+}
+
+// landed says whether a fill was accepted under generations that still hold.
+func landed(p *permit, deps []string, reply Reply, again *ensuring) refusal {
+	switch {
+	case reply.Err != nil || again.err != nil:
+		return refusedError
+	case reply.State != Done:
+		return refusedLease
+	}
+	for i, dep := range deps {
+		if g := again.of(dep); g == nil || g.value != p.gens[i].value {
+			return refusedGeneration
+		}
+	}
+	return fillAccepted
+}
+
+// reread asks for the present generations of deps.
+func (e *ensuring) reread(deps []string) {
+	for _, dep := range deps {
+		if e.of(dep) != nil {
+			continue
+		}
+		g, err := e.cache.gens.draft(dep)
+		if err != nil {
+			e.err = firstOf(e.err, err)
+			return
+		}
+		e.drafts, e.ops = append(e.drafts, g), append(e.ops, Op{Kind: OpGet, Key: dep})
+	}
+}
+
+// adoptFound completes the drafts by the replies to ops and forgets those that
+// Redis has no generation for.
+func (e *ensuring) adoptFound(replies []Reply, sent int64) {
+	found := e.drafts[:0]
+	for i, g := range e.drafts {
+		g.evidence = sent
+		present, err := e.cache.gens.accept(g, replies[i])
+		e.err = firstOf(e.err, err)
+		if present != nil {
+			found = append(found, present)
+		}
+	}
+	e.drafts = found
+}
+
+// encode returns the bytes of an entry and the size of its payload.
+func (k *Keyspace[K, V]) encode(r *request[K, V], p *permit, o *outcome[V], hard int64) (data []byte, size int, err error) {
+	e := frame.Entry{ID: newToken(), Codec: frame.Codec(k.codec), Negative: o.negative, Hard: hard, Soft: hard,
+		HasNamespace: true, Namespace: p.gens[0].value}
+	var payload []byte
+	if !o.negative {
+		if payload, err = k.opts.Codec.Append(nil, o.value); err != nil {
+			k.stats.codecErrors.Add()
+			k.cache.opts.Logger.Warn("larder: value cannot be encoded", "keyspace", k.name, "error", err)
+			return nil, 0, err
+		}
+	}
+	if len(payload) > k.maxValue {
+		k.stats.tooLarge.Add()
+		return nil, 0, ErrTooLarge
+	}
+	if e.Pairs, err = k.pairs(r, p.gens); err != nil {
+		return nil, 0, err
+	}
+	e.Payload = string(payload)
+	data, err = frame.Append(make([]byte, 0, len(payload)+64), &e)
+	return data, len(payload), err
+}
+
+// pairs returns the declared tags with the generations captured for them.
+func (k *Keyspace[K, V]) pairs(r *request[K, V], gens []*generation) ([]frame.Pair, error) {
+	if k.opts.Tags == nil {
+		return nil, nil
+	}
+	tags := k.opts.Tags(r.key)
+	pairs := make([]frame.Pair, 0, len(tags))
+	for _, tag := range tags {
+		dep, err := k.cache.tagKey(tag)
+		if err != nil {
+			return nil, err
+		}
+		i := indexOf(r.deps, dep)
+		if i < 0 {
+			return nil, fmt.Errorf("larder: keyspace %q: Tags returned %q the second time only", k.name, tag)
+		}
+		pairs = append(pairs, frame.Pair{Tag: tag, Generation: gens[i].value})
+	}
+	return pairs, nil
+}

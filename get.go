@@ -1,0 +1,485 @@
+package larder
+
+import (
+	"context"
+	"errors"
+	"hash/maphash"
+	"time"
+	"unsafe"
+
+	"github.com/larder-go/larder/internal/clock"
+	"github.com/larder-go/larder/internal/flight"
+	"github.com/larder-go/larder/internal/frame"
+	"github.com/larder-go/larder/internal/ticket"
+)
+
+type liveTicket = ticket.Ticket
+
+// Get returns the value of key, loading it if nothing usable is cached.
+//
+// A memory hit costs no round trip and no allocation, a hit in Redis one round
+// trip, a miss two or three and the load. Concurrent Gets of a key share one
+// load, in this process and among all. Errors of the loader are returned as
+// they are and not cached, except [ErrNotFound]. Errors of Redis are not
+// returned: the value is loaded instead. When ctx ends, Get returns its error,
+// while the load goes on for those who still wait.
+func (k *Keyspace[K, V]) Get(ctx context.Context, key K, load Loader[K, V], opts ...ReadOption) (V, error) {
+	now := clock.Now()
+	config := k.readConfig(now, opts)
+	hash := k.hash(key)
+	if e := k.remembered(key, hash, now, config.floor); e != nil {
+		k.stats.memoryHits.Add()
+		return k.hand(e.value, e.negative)
+	}
+	return k.getSlow(ctx, key, hash, load, config)
+}
+
+func (k *Keyspace[K, V]) hash(key K) uint64 { return maphash.Comparable(k.seed, key) }
+
+// remembered returns the usable memory entry of key.
+func (k *Keyspace[K, V]) remembered(key K, hash uint64, now, floor int64) *entry[K, V] {
+	if k.memory == nil {
+		return nil
+	}
+	h := k.memory.Get(hash)
+	if h == nil || h.owner != &k.space {
+		return nil
+	}
+	// Sound: entries of this owner are made by keep alone, as *entry[K, V],
+	// whose first field is the head.
+	e := (*entry[K, V])(unsafe.Pointer(h))
+	if e.key != key || now >= e.hard || !h.proves(floor) {
+		return nil
+	}
+	return e
+}
+
+// hand gives a cached value to a caller.
+func (k *Keyspace[K, V]) hand(value V, negative bool) (V, error) {
+	if negative {
+		var none V
+		return none, ErrNotFound
+	}
+	if k.opts.Clone != nil {
+		value = k.opts.Clone(value)
+	}
+	return value, nil
+}
+
+// outcome is what a flight brings home.
+type outcome[V any] struct {
+	value    V
+	err      error
+	negative bool
+	source   source
+	shared   bool  // joiners may use it if the evidence suffices
+	evidence int64 // send time of the proving request
+	proof    int   // its number in the flight; 0: only evidence counts
+}
+
+// admits reports whether a joiner with this place may use o. Evidence that is
+// not newer than the joiner still suffices if the request was sent after it
+// joined.
+func (o *outcome[V]) admits(place int, floor int64, exact bool) bool {
+	switch {
+	case o.err != nil && !o.negative:
+		return true // an error is never outdated
+	case !o.shared:
+		return false
+	case place < o.proof:
+		return true
+	}
+	return !exact && o.evidence >= floor
+}
+
+// maxRefusals is how often a Get accepts to be refused by flights of others
+// before it works for itself.
+const maxRefusals = 2
+
+func (k *Keyspace[K, V]) getSlow(ctx context.Context, key K, hash uint64, load Loader[K, V], config readConfig) (V, error) {
+	var none V
+	if err := k.usable(ctx, load == nil); err != nil {
+		k.stats.count(sourceError)
+		return none, err
+	}
+	r, err := k.request(key, hash, config)
+	if err != nil {
+		k.stats.count(sourceError)
+		return none, err
+	}
+	r.load = load
+	for refusals := 0; ; {
+		if refusals == maxRefusals {
+			return k.lead(ctx, flight.New[guard, outcome[V]](guard{}), &r)
+		}
+		f, place, leads := k.flights.Join(key, hash, func() guard { return r.guard(k.cache) })
+		if leads {
+			return k.lead(ctx, f, &r)
+		}
+		k.stats.localWaits.Add()
+		o, ok, err := f.Wait(ctx)
+		if err != nil {
+			f.Leave()
+			k.stats.count(sourceError)
+			return none, err
+		}
+		if !ok {
+			continue // its leader gave up; one of us leads the next
+		}
+		if o.admits(place, r.floor, r.exact) {
+			return k.settle(o)
+		}
+		refusals++
+	}
+}
+
+// usable refuses reads that cannot do anything.
+func (k *Keyspace[K, V]) usable(ctx context.Context, noLoader bool) error {
+	if noLoader {
+		return errors.New("larder: Get without a loader")
+	}
+	if k.cache.ctx.Err() != nil {
+		return ErrClosed
+	}
+	return ctx.Err()
+}
+
+// settle counts an outcome and hands it over.
+func (k *Keyspace[K, V]) settle(o outcome[V]) (V, error) {
+	if o.err != nil && !o.negative {
+		k.stats.count(sourceError)
+		var none V
+		return none, o.err
+	}
+	if o.negative && o.source == sourceRemote {
+		o.source = sourceNegative
+	}
+	k.stats.count(o.source)
+	return k.hand(o.value, o.negative)
+}
+
+// lead does the work of a flight: look into Redis here, load elsewhere if it
+// comes to that.
+func (k *Keyspace[K, V]) lead(ctx context.Context, f *flight.Flight[guard, outcome[V]], r *request[K, V]) (V, error) {
+	found, permit, err := k.consult(ctx, f, r)
+	switch {
+	case err != nil: // the caller's context
+		k.flights.Remove(r.key, r.hash, f)
+		f.Abandon()
+		k.stats.count(sourceError)
+		var none V
+		return none, err
+	case permit == nil:
+		k.flights.Remove(r.key, r.hash, f)
+		f.End(found)
+		return k.settle(found)
+	}
+	if !k.cache.goRun(func() { k.runLoad(context.WithoutCancel(ctx), f, r, permit) }) {
+		k.flights.Remove(r.key, r.hash, f)
+		f.End(outcome[V]{err: ErrClosed})
+	}
+	o, _, err := f.Wait(ctx)
+	if err != nil {
+		f.Leave()
+		k.stats.count(sourceError)
+		var none V
+		return none, err
+	}
+	if p, ok := errors.AsType[*PanicError](o.err); ok {
+		panic(p.Value)
+	}
+	return k.settle(o)
+}
+
+// maxRounds is how many times a Get looks again after others were faster
+// before it loads without storing. Waiting for a lease does not count.
+const maxRounds = 8
+
+// consult looks for key in Redis until it has a value, or a permit to load. It
+// fails only when ctx ends.
+func (k *Keyspace[K, V]) consult(ctx context.Context, f *flight.Flight[guard, outcome[V]], r *request[K, V]) (found outcome[V], _ *permit, err error) {
+	if k.cache.remote == nil {
+		return found, k.plainPermit(r, bypassNone), nil
+	}
+	if k.tiers == MemoryOnly {
+		return k.consultGenerations(ctx, f, r)
+	}
+	for round := 0; round < maxRounds; round++ {
+		l := k.look(ctx, f, r)
+		if l.err != nil {
+			if ctx.Err() != nil {
+				return found, nil, ctx.Err()
+			}
+			return found, k.plainPermit(r, bypassError), nil
+		}
+		if l.pending {
+			return found, k.plainPermit(r, bypassPending), nil
+		}
+		verdict := verdictAbsent
+		if l.reply.State == Present {
+			verdict = k.judge(ctx, r, &l, &found)
+		}
+		switch verdict {
+		case verdictHit:
+			return found, nil, nil
+		case verdictHeld:
+			return found, k.plainPermit(r, bypassHeld), nil
+		case verdictError:
+			return found, k.plainPermit(r, bypassError), nil
+		}
+		a := candidate[K, V]{r: r, l: &l, why: verdict}
+		if err := k.acquire(ctx, []*candidate[K, V]{&a}); err != nil {
+			k.giveBack(&a)
+			return found, nil, err
+		}
+		if a.p != nil {
+			return found, a.p, nil
+		}
+		if a.wait != nil {
+			if err := k.awaitLease(ctx, a.wait); err != nil {
+				return found, nil, err
+			}
+			round = -1
+		}
+	}
+	return found, k.plainPermit(r, bypassContended), nil
+}
+
+// look is one reading of an entry and of the generations it depends on.
+type look struct {
+	reply   Reply
+	err     error
+	pending bool
+	ticket  ticket.Ticket
+	epoch   *Epoch
+	sent    int64
+	least   int64 // evidence of what was looked at: sent, or what copies had
+	proof   int
+	gens    []*generation // as request.deps; nil: missing in Redis
+	room    [4]*generation
+}
+
+// look issues tickets, then reads the entry and those generations that copies
+// do not prove, in one round trip.
+func (k *Keyspace[K, V]) look(ctx context.Context, f *flight.Flight[guard, outcome[V]], r *request[K, V]) (l look) {
+	c := k.cache
+	l.ticket = c.board.Issue(r.entry)
+	// After the ticket: see pending and the order of Invalidate.
+	if l.pending = c.pending.has(r.entry, r.deps); l.pending {
+		return l
+	}
+	l.sent = clock.Now()
+	if l.epoch = c.usableEpoch(r.entry, l.sent); l.epoch == nil {
+		l.err = ErrUnavailable
+		return l
+	}
+	l.proof = f.Prove()
+	l.gens = append(l.room[:0], make([]*generation, len(r.deps))...)
+	ctx = c.readContext(ctx, l.sent)
+	l.least = l.sent
+	if least, ok := c.gens.proven(r.deps, r.floor, l.gens); ok {
+		l.proof = 0 // the order of requests says nothing about copies
+		l.least = min(l.sent, least)
+		l.reply = c.remote.Get(ctx, r.entry)
+	} else {
+		l.reply = c.gens.read(ctx, r.deps, l.gens, r.entry)
+	}
+	l.err = l.reply.Err
+	c.observe(l.err)
+	if l.err == nil && (!l.epoch.Alive() || !c.covered(l.epoch, clock.Now())) {
+		l.err = ErrUnavailable
+	}
+	return l
+}
+
+// readContext bounds a remote read that begins at now: by the shared deadline,
+// or by the caller's when that comes first.
+func (c *Cache) readContext(ctx context.Context, now int64) context.Context {
+	if d, ok := ctx.Deadline(); ok && time.Until(d) < c.reads.Timeout() {
+		return ctx
+	}
+	return c.reads.At(now)
+}
+
+// verdict is what a look means for the read.
+type verdict uint8
+
+const (
+	verdictAbsent   verdict = iota
+	verdictHit              // outcome is set
+	verdictBusy             // somebody loads
+	verdictHeld             // fills are refused
+	verdictOutdated         // must be replaced
+	verdictError            // nothing to conclude
+)
+
+// judge decides about the string that was found under the entry's key.
+func (k *Keyspace[K, V]) judge(ctx context.Context, r *request[K, V], l *look, found *outcome[V]) verdict {
+	switch frame.KindOf(l.reply.Data) {
+	case frame.Lease:
+		return verdictBusy
+	case frame.Hold:
+		return verdictHeld
+	case frame.Foreign:
+		return k.judgeForeign(ctx, r, l, found)
+	}
+	var room [4]frame.Pair
+	e := frame.Entry{Pairs: room[:0]}
+	if err := frame.Parse(l.reply.Data, &e); err != nil {
+		k.stats.corrupt.Add()
+		return verdictOutdated
+	}
+	if e.Soft <= l.epoch.serverTime(clock.Now()) {
+		return verdictOutdated
+	}
+	if v := k.judgeGenerations(ctx, r, l, &e); v != verdictHit {
+		return v
+	}
+	return k.accept(r, l, &e, found)
+}
+
+// judgeGenerations compares the generations an entry was loaded under with the
+// present ones. A mismatch is looked at twice: the first reading may be older
+// than the entry.
+func (k *Keyspace[K, V]) judgeGenerations(ctx context.Context, r *request[K, V], l *look, e *frame.Entry) verdict {
+	if !k.learnTags(r, l, e) {
+		k.stats.corrupt.Add()
+		return verdictOutdated
+	}
+	if k.matches(r, l, e) {
+		return verdictHit
+	}
+	reply := k.cache.gens.read(k.cache.readContext(ctx, clock.Now()), r.deps, l.gens, "")
+	k.cache.observe(reply.Err)
+	if reply.Err != nil || !l.epoch.Alive() {
+		return verdictError
+	}
+	if k.cache.pending.has(r.entry, r.deps) {
+		return verdictError
+	}
+	if k.matches(r, l, e) {
+		return verdictHit
+	}
+	k.stats.outdated.Add()
+	return verdictOutdated
+}
+
+// learnTags adds the tags an entry carries beyond those its keyspace declares:
+// another version of the program declared them.
+func (k *Keyspace[K, V]) learnTags(r *request[K, V], l *look, e *frame.Entry) bool {
+	for i := range e.Pairs {
+		dep, err := k.cache.tagKey(e.Pairs[i].Tag)
+		if err != nil {
+			return false
+		}
+		if indexOf(r.deps, dep) < 0 {
+			r.deps = append(r.deps, dep)
+			l.gens = append(l.gens, nil)
+		}
+	}
+	return true
+}
+
+// matches reports whether e carries the generation found for everything the
+// request depends on. What is missing on either side never matches.
+func (k *Keyspace[K, V]) matches(r *request[K, V], l *look, e *frame.Entry) bool {
+	for i, dep := range r.deps {
+		g := l.gens[i]
+		if g == nil {
+			return false
+		}
+		if i == 0 {
+			if !e.HasNamespace || e.Namespace != g.value {
+				return false
+			}
+		} else if !k.carries(e, dep, g.value) {
+			return false
+		}
+	}
+	return true
+}
+
+func (k *Keyspace[K, V]) carries(e *frame.Entry, dep string, value frame.Generation) bool {
+	for i := range e.Pairs {
+		if e.Pairs[i].Generation == value && k.cache.remote.TagKey(e.Pairs[i].Tag) == dep {
+			return true
+		}
+	}
+	return false
+}
+
+// accept decodes a current entry, keeps it in memory if nothing changed since
+// the look, and makes it the outcome.
+func (k *Keyspace[K, V]) accept(r *request[K, V], l *look, e *frame.Entry, found *outcome[V]) verdict {
+	value, ok := k.decode(e)
+	if !ok {
+		return verdictOutdated
+	}
+	*found = outcome[V]{value: value, negative: e.Negative, source: sourceRemote, shared: true,
+		evidence: l.least, proof: l.proof}
+	if k.memory != nil {
+		left := time.Duration(e.Hard-l.epoch.serverTime(l.sent)) * time.Millisecond
+		h := head{hard: clock.Add(l.sent, left), evidence: found.evidence, ticket: l.ticket, epoch: l.epoch,
+			tags: tagList(l.gens), negative: e.Negative}
+		k.keep(r, h, value, len(e.Payload))
+	}
+	return verdictHit
+}
+
+// decode returns the value of a payload; a negative entry has none.
+func (k *Keyspace[K, V]) decode(e *frame.Entry) (value V, ok bool) {
+	if e.Negative {
+		return value, true
+	}
+	if uint8(e.Codec) != k.codec || e.Compression != 0 || e.Sealed {
+		k.stats.codecErrors.Add()
+		return value, false
+	}
+	value, err := k.opts.Codec.Decode(bytesOf(e.Payload))
+	if err != nil {
+		k.stats.codecErrors.Add()
+		return value, false
+	}
+	return value, true
+}
+
+// judgeForeign decides about a string that another program wrote. It carries
+// no generations, so only keyspaces that declare no tag may serve it; it
+// survives Clear, and is never kept in memory.
+func (k *Keyspace[K, V]) judgeForeign(ctx context.Context, r *request[K, V], l *look, found *outcome[V]) verdict {
+	if len(r.deps) > 1 {
+		return verdictOutdated
+	}
+	value, ok := k.decode(&frame.Entry{Codec: frame.Codec(k.codec), Payload: l.reply.Data})
+	if !ok {
+		return verdictOutdated
+	}
+	k.stats.foreign.Add()
+	*found = outcome[V]{value: value, source: sourceRemote, shared: true, evidence: l.sent, proof: l.proof}
+	return verdictHit
+}
+
+// keep puts a value into memory under h.
+func (k *Keyspace[K, V]) keep(r *request[K, V], h head, value V, encoded int) {
+	size := encoded
+	if k.opts.Size != nil {
+		size = k.opts.Size(value)
+	} else if encoded < 0 {
+		size = sizeOf(value)
+	}
+	h.owner = &k.space
+	h.weight = weightOf(size, len(h.tags))
+	e := &entry[K, V]{head: h, key: r.key, value: value}
+	if !k.memory.Put(r.hash, &e.head, h.weight) {
+		k.stats.tooHeavy.Add()
+	}
+}
+
+func indexOf(list []string, s string) int {
+	for i := range list {
+		if list[i] == s {
+			return i
+		}
+	}
+	return -1
+}

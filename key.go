@@ -1,0 +1,115 @@
+package larder
+
+import (
+	"crypto/sha256"
+	"encoding/base64"
+	"fmt"
+	"reflect"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+)
+
+// maxKeyBytes is the longest name of an entry that is kept as it is.
+const maxKeyBytes = 512
+
+// literalBytes is how much of a longer name stays readable before its hash.
+const literalBytes = 448
+
+// hashMark stands between the literal part and the hash of a long name.
+// [AppendSegment] escapes it, so no user text forms a hashed name.
+const hashMark = '~'
+
+// AppendSegment appends text as one segment of a key: bytes that separate
+// segments, mean something in a pattern, are control characters or no UTF-8
+// become %XX. Different texts give different segments. It allocates only when
+// dst must grow.
+func AppendSegment(dst []byte, text string) []byte {
+	for len(text) > 0 {
+		r, size := utf8.DecodeRuneInString(text)
+		if escaped(r, size) {
+			for i := range size {
+				dst = appendEscape(dst, text[i])
+			}
+		} else {
+			dst = append(dst, text[:size]...)
+		}
+		text = text[size:]
+	}
+	return dst
+}
+
+func escaped(r rune, size int) bool {
+	if r == utf8.RuneError && size == 1 || r < 0x20 || r >= 0x7f && r < 0xa0 {
+		return true
+	}
+	switch r {
+	case ':', '*', '?', '[', ']', '\\', '{', '}', '%', '#', ' ', hashMark:
+		return true
+	}
+	return false
+}
+
+func appendEscape(dst []byte, b byte) []byte {
+	const hex = "0123456789ABCDEF"
+	return append(dst, '%', hex[b>>4], hex[b&15])
+}
+
+// boundedName returns name, or for a longer one than a key may be its
+// beginning with a hash of the whole.
+func boundedName(name []byte) string {
+	if len(name) <= maxKeyBytes {
+		return string(name)
+	}
+	sum := sha256.Sum256(name)
+	out := make([]byte, 0, literalBytes+1+43)
+	out = append(out, name[:literalBytes]...)
+	out = append(out, hashMark)
+	return string(base64.RawURLEncoding.AppendEncode(out, sum[:]))
+}
+
+// defaultAppendKey returns the form of strings and integers, nil for others.
+func defaultAppendKey[K comparable]() func([]byte, K) []byte {
+	var key K
+	switch reflect.TypeFor[K]().Kind() {
+	case reflect.String:
+		if _, plain := any(key).(string); plain {
+			return func(dst []byte, key K) []byte { return AppendSegment(dst, any(key).(string)) }
+		}
+		return func(dst []byte, key K) []byte { return AppendSegment(dst, reflect.ValueOf(key).String()) }
+	case reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64:
+		return func(dst []byte, key K) []byte { return strconv.AppendInt(dst, reflect.ValueOf(key).Int(), 10) }
+	case reflect.Uint, reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64, reflect.Uintptr:
+		return func(dst []byte, key K) []byte { return strconv.AppendUint(dst, reflect.ValueOf(key).Uint(), 10) }
+	}
+	return nil
+}
+
+func validNamespace(ns string) error {
+	return validWord("Namespace", ns, "*?[]\\{} ")
+}
+
+// validName accepts what may stand before the first colon of a key.
+func validName(name string) error {
+	if name == "" {
+		return fmt.Errorf("name: empty")
+	}
+	return validWord("name", name, "*?[]\\{}%~ ")
+}
+
+func validWord(field, word, refused string) error {
+	switch {
+	case len(word) > 64:
+		return fmt.Errorf("%s: %d bytes, the limit is 64", field, len(word))
+	case strings.HasPrefix(word, "#"):
+		return fmt.Errorf("%s: %q begins with '#', which is kept for control keys", field, word)
+	case strings.ContainsAny(word, refused):
+		return fmt.Errorf("%s: %q contains one of %q", field, word, refused)
+	}
+	for _, r := range word {
+		if r < 0x21 || r > 0x7e {
+			return fmt.Errorf("%s: %q contains something else than printable ASCII", field, word)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,264 @@
+package larder
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"hash/maphash"
+	"time"
+	"unsafe"
+
+	"github.com/larder-go/larder/internal/clock"
+	"github.com/larder-go/larder/internal/flight"
+)
+
+// Loader reads the value of key from its source. It returns [ErrNotFound] when
+// the source has none. Its context ends when nobody waits any more, at
+// [KeyspaceOptions.LoadTimeout] and with the cache, not with the caller that
+// happened to come first.
+type Loader[K comparable, V any] func(ctx context.Context, key K) (V, error)
+
+// Keyspace is a typed part of a [Cache]: one kind of entry with its name, key
+// form, TTL, tags and codec. Make one with [NewKeyspace], once for each name
+// and cache. All methods may be called concurrently.
+type Keyspace[K comparable, V any] struct {
+	space
+	opts    KeyspaceOptions[K, V]
+	flights flight.Group[K, guard, outcome[V]]
+}
+
+// space is the part of a keyspace that does not depend on its types.
+type space struct {
+	cache    *Cache
+	name     string
+	seed     maphash.Seed
+	memory   *memoryTier // nil: values are not kept in memory
+	tiers    Tiers
+	codec    uint8
+	maxValue int
+	loads    limiter // of loads that the remote tier cannot spread
+	stats    spaceStats
+	nameOf   func(*head) string // the name of an entry of this keyspace
+}
+
+// NewKeyspace declares the keyspace called name in cache. It fails for an
+// invalid name or option, naming it, and for a name that is declared already.
+func NewKeyspace[K comparable, V any](cache *Cache, name string, opts KeyspaceOptions[K, V]) (*Keyspace[K, V], error) {
+	k, err := newKeyspace(cache, name, opts)
+	if err != nil {
+		return nil, err
+	}
+	return k, cache.declare(name, &k.space, max(k.opts.TTL, k.opts.NegativeTTL))
+}
+
+func newKeyspace[K comparable, V any](cache *Cache, name string, opts KeyspaceOptions[K, V]) (*Keyspace[K, V], error) {
+	if cache == nil {
+		return nil, fmt.Errorf("larder: keyspace %q: cache is nil", name)
+	}
+	opts = opts.withDefaults(cache.opts)
+	if err := errors.Join(validName(name), opts.validate()); err != nil {
+		return nil, fmt.Errorf("larder: keyspace %q: %w", name, err)
+	}
+	k := &Keyspace[K, V]{opts: opts, space: space{
+		cache:    cache,
+		name:     name,
+		seed:     maphash.MakeSeed(),
+		memory:   cache.memory,
+		tiers:    opts.Tiers,
+		codec:    opts.Codec.ID(),
+		maxValue: cache.opts.MaxValueBytes,
+		loads:    newLimiter(opts.LoadLimit, opts.LoadQueue),
+	}}
+	if opts.Tiers == RemoteOnly && cache.remote != nil {
+		k.memory = nil
+	}
+	k.nameOf = func(h *head) string {
+		name, _ := k.entryName((*entry[K, V])(unsafe.Pointer(h)).key) // sound as in remembered
+		return name
+	}
+	return k, nil
+}
+
+// declare registers s under a label of its own.
+func (c *Cache) declare(label string, s *space, ttl time.Duration) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed {
+		return ErrClosed
+	}
+	if c.spaces[label] != nil {
+		return fmt.Errorf("larder: keyspace %q: declared twice", label)
+	}
+	c.spaces[label] = s
+	if int64(ttl) > c.longestTTL.Load() {
+		c.longestTTL.Store(int64(ttl))
+	}
+	return nil
+}
+
+// Name returns the name of the keyspace.
+func (k *Keyspace[K, V]) Name() string { return k.name }
+
+// Key returns the entry of key as a target of [Cache.Invalidate]. An invalid
+// key gives a target that Invalidate refuses.
+func (k *Keyspace[K, V]) Key(key K) Target {
+	name, err := k.entryName(key)
+	if err != nil {
+		return Target{err: err}
+	}
+	return Target{cache: k.cache, key: k.remoteKey(name)}
+}
+
+// entryName returns the name of key's entry in the namespace.
+func (k *Keyspace[K, V]) entryName(key K) (string, error) {
+	var room [96]byte
+	start := append(append(room[:0], k.name...), ':')
+	name := k.opts.AppendKey(start, key)
+	if len(name) <= len(start) {
+		return "", fmt.Errorf("%w: empty key in keyspace %q", ErrInvalidKey, k.name)
+	}
+	return boundedName(name), nil
+}
+
+// remoteKey returns the remote key whose deletion invalidates the entry: the
+// entry itself, or for [MemoryOnly] the generation that stands for it.
+func (s *space) remoteKey(name string) string {
+	switch {
+	case s.cache.remote == nil:
+		return name
+	case s.tiers == MemoryOnly:
+		return s.cache.remote.TagKey("=" + name)
+	}
+	return s.cache.remote.EntryKey(name)
+}
+
+// request is what one read of a key needs to know.
+type request[K comparable, V any] struct {
+	key   K
+	hash  uint64
+	load  Loader[K, V]
+	entry string   // remote key
+	deps  []string // remote keys of the generations, the namespace first
+	floor int64    // least evidence accepted
+	exact bool     // evidence is decided by order alone
+}
+
+// request prepares a read or write of key.
+func (k *Keyspace[K, V]) request(key K, hash uint64, opts readConfig) (request[K, V], error) {
+	r := request[K, V]{key: key, hash: hash, floor: opts.floor, exact: opts.exact}
+	name, err := k.entryName(key)
+	if err != nil {
+		return r, err
+	}
+	r.entry = k.remoteKey(name)
+	r.deps = append(make([]string, 0, 4), k.cache.namespaceKey(r.entry))
+	if k.tiers == MemoryOnly && k.cache.remote != nil {
+		r.deps = append(r.deps, r.entry)
+	}
+	if k.opts.Tags == nil {
+		return r, nil
+	}
+	for _, tag := range k.opts.Tags(key) {
+		dep, err := k.cache.tagKey(tag)
+		if err != nil {
+			return r, fmt.Errorf("larder: keyspace %q: %w", k.name, err)
+		}
+		r.deps = append(r.deps, dep)
+	}
+	return r, nil
+}
+
+// guard ends a flight's joinability when its key or a tag changes.
+type guard struct {
+	entry liveTicket
+	deps  []liveTicket
+}
+
+func (g guard) Live() bool {
+	if !g.entry.Live() {
+		return false
+	}
+	for _, t := range g.deps {
+		if !t.Live() {
+			return false
+		}
+	}
+	return true
+}
+
+// guard issues tickets for all that outdates the result of r.
+func (r *request[K, V]) guard(c *Cache) guard {
+	g := guard{entry: c.board.Issue(r.entry)}
+	g.deps = make([]liveTicket, len(r.deps), len(r.deps)+1)
+	for i, dep := range r.deps {
+		g.deps[i] = c.board.Issue(dep)
+	}
+	if c.remote == nil {
+		g.deps = append(g.deps, c.board.Issue(sweepKey))
+	}
+	return g
+}
+
+// sweepKey is killed by pattern deletions in a cache without remote tier.
+const sweepKey = "#sweep"
+
+// tagKey returns the remote key of a tag's generation.
+func (c *Cache) tagKey(tag string) (string, error) {
+	switch {
+	case tag == "":
+		return "", fmt.Errorf("%w: empty tag", ErrInvalidKey)
+	case len(tag) > maxKeyBytes:
+		return "", fmt.Errorf("%w: tag of %d bytes, the limit is %d", ErrInvalidKey, len(tag), maxKeyBytes)
+	case c.remote == nil:
+		return "#tag:" + tag, nil
+	}
+	return c.remote.TagKey(tag), nil
+}
+
+// namespaceKey returns the remote key of the generation that covers entry.
+func (c *Cache) namespaceKey(entry string) string {
+	if c.remote == nil {
+		return "#namespace"
+	}
+	return c.remote.NamespaceKey(entry)
+}
+
+// A ReadOption changes what one read accepts.
+type ReadOption struct {
+	set       bool
+	tolerance time.Duration
+}
+
+// Exact makes a read return a value that was loaded after every invalidation
+// of it that had returned when the read began. It costs one round trip: memory
+// proves nothing about other processes.
+var Exact = ReadOption{set: true}
+
+// MaxStaleness makes a read accept a value that has been invalid for at most
+// d; zero and less mean [Exact]. A d above [Options.MaxStaleness] accepts more
+// than the cache promises.
+func MaxStaleness(d time.Duration) ReadOption {
+	return ReadOption{set: true, tolerance: max(d, 0)}
+}
+
+// readConfig is what the options of one read say.
+type readConfig struct {
+	floor int64
+	exact bool
+}
+
+// readConfig applies opts to a read that began at now. The last option wins.
+func (k *Keyspace[K, V]) readConfig(now int64, opts []ReadOption) readConfig {
+	tolerance := k.cache.opts.MaxStaleness
+	for _, o := range opts {
+		if o.set {
+			tolerance = o.tolerance
+		}
+	}
+	if tolerance == 0 {
+		// Evidence of this very instant is none: the clock may stand still
+		// between an invalidation and this read.
+		return readConfig{floor: now + 1, exact: true}
+	}
+	return readConfig{floor: clock.Add(now, -tolerance)}
+}

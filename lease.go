@@ -1,0 +1,242 @@
+package larder
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/larder-go/larder/internal/clock"
+	"github.com/larder-go/larder/internal/frame"
+	"github.com/larder-go/larder/internal/ticket"
+)
+
+// candidate is a key that is to be loaded.
+type candidate[K comparable, V any] struct {
+	r    *request[K, V]
+	l    *look
+	why  verdict
+	p    *permit       // set: load
+	wait *foreignLease // set: wait for somebody else's load, then look again
+	// neither set: the key has changed, look again
+}
+
+// acquire asks for the right to fill each candidate, creating the generations
+// that are missing in the same round trip: a load must begin after both. It
+// fails only when ctx ends.
+func (k *Keyspace[K, V]) acquire(ctx context.Context, candidates []*candidate[K, V]) error {
+	c := k.cache
+	ops := make([]Op, 0, len(candidates)+2)
+	for _, a := range candidates {
+		op := Op{Kind: OpAcquire, Key: a.r.entry, Token: newToken(), TTL: c.opts.LeaseTime}
+		if a.why == verdictOutdated {
+			op.Kind, op.Expect = OpTakeover, frame.Prefix(a.l.reply.Data)
+		}
+		ops = append(ops, op)
+		a.wait = &foreignLease{entry: a.r.entry, ticket: c.board.Issue(a.r.entry)}
+	}
+	ensured := ensuring{cache: c}
+	for _, a := range candidates {
+		ensured.add(a.r.deps, a.l.gens)
+	}
+	now := clock.Now()
+	replies := make([]Reply, len(ops)+len(ensured.ops))
+	if ensured.err == nil {
+		c.remote.Do(c.readContext(ctx, now), append(ops, ensured.ops...), replies)
+		c.observe(replies[0].Err)
+		ensured.adopt(replies[len(ops):], now)
+	}
+	for i, a := range candidates {
+		k.conclude(a, ops[i].Token, replies[i], &ensured)
+	}
+	return ctx.Err()
+}
+
+// conclude reads the reply to one candidate.
+func (k *Keyspace[K, V]) conclude(a *candidate[K, V], token frame.Token, reply Reply, ensured *ensuring) {
+	wait := a.wait
+	a.wait = nil
+	err := firstOf(reply.Err, ensured.err)
+	switch {
+	case err == nil && reply.State == Acquired:
+		if ensured.fill(a.r.deps, a.l.gens) {
+			a.p = &permit{kind: bypassLease, token: token, epoch: a.l.epoch, gens: a.l.gens, ticket: a.l.ticket}
+			return
+		}
+		fallthrough
+	case err != nil:
+		// The lease may be ours. Others need not wait until it expires.
+		k.releaseLater(a.r.entry, token)
+		a.p = k.plainPermit(a.r, bypassError)
+	case reply.State == Busy:
+		k.stats.clusterWaits.Add()
+		a.wait = wait
+		a.wait.left = reply.TTL
+	}
+}
+
+// giveBack releases what a candidate got for a caller who left.
+func (k *Keyspace[K, V]) giveBack(a *candidate[K, V]) {
+	if a.p != nil && a.p.kind == bypassLease {
+		k.releaseLater(a.r.entry, a.p.token)
+	}
+}
+
+// ensuring collects the generations that must be created or prolonged.
+type ensuring struct {
+	cache  *Cache
+	ops    []Op
+	drafts []*generation // one for each op
+	err    error
+}
+
+// add asks for those of deps that gens lacks or that are due for renewal.
+func (e *ensuring) add(deps []string, gens []*generation) {
+	now := clock.Now()
+	for i, dep := range deps {
+		if e.of(dep) != nil || !e.cache.gens.due(dep, now) && gens[i] != nil {
+			continue
+		}
+		g, err := e.cache.gens.draft(dep)
+		if err != nil {
+			e.err = firstOf(e.err, err)
+			return
+		}
+		e.drafts, e.ops = append(e.drafts, g), append(e.ops, e.cache.gens.ensureOp(dep))
+	}
+}
+
+func (e *ensuring) of(dep string) *generation {
+	for _, g := range e.drafts {
+		if g.key == dep {
+			return g
+		}
+	}
+	return nil
+}
+
+// adopt completes the drafts by the replies to ops.
+func (e *ensuring) adopt(replies []Reply, sent int64) {
+	for i, g := range e.drafts {
+		g.evidence = sent
+		found, err := e.cache.gens.accept(g, replies[i])
+		if err == nil && found == nil {
+			err = fmt.Errorf("larder: generation was not created: %w", frame.ErrCorrupt)
+		}
+		e.err = firstOf(e.err, err)
+	}
+}
+
+// fill completes gens, and reports whether none is missing.
+func (e *ensuring) fill(deps []string, gens []*generation) bool {
+	for i, dep := range deps {
+		if g := e.of(dep); g != nil {
+			gens[i] = g
+		}
+		if gens[i] == nil {
+			return false
+		}
+	}
+	return true
+}
+
+// foreignLease is a lease that somebody else holds.
+type foreignLease struct {
+	entry  string
+	ticket ticket.Ticket // taken before the lease was seen
+	left   time.Duration
+}
+
+// awaitLease waits until the key changes or the lease must have expired. It
+// fails when ctx ends.
+func (k *Keyspace[K, V]) awaitLease(ctx context.Context, l *foreignLease) error {
+	woken, stop := k.cache.board.Wait(l.entry, l.ticket)
+	defer stop()
+	timer := time.NewTimer(max(l.left, 0) + time.Millisecond)
+	defer timer.Stop()
+	select {
+	case <-woken:
+		return nil
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-k.cache.ctx.Done():
+		return ErrClosed
+	}
+}
+
+// renewLease keeps the lease of p alive by thirds of its time until stop is
+// called. A lease that is lost anyway is noticed by the fill.
+func (k *Keyspace[K, V]) renewLease(ctx context.Context, entry string, p *permit) (stop func()) {
+	if p.kind != bypassLease {
+		return func() {}
+	}
+	return k.cache.renew(ctx, []Op{{Kind: OpRenew, Key: entry, Token: p.token, TTL: k.cache.opts.LeaseTime}})
+}
+
+// renewLeases is renewLease for a batch.
+func (k *Keyspace[K, V]) renewLeases(ctx context.Context, members []*member[K, V]) (stop func()) {
+	var ops []Op
+	for _, m := range members {
+		if m.p.kind == bypassLease {
+			ops = append(ops, Op{Kind: OpRenew, Key: m.r.entry, Token: m.p.token, TTL: k.cache.opts.LeaseTime})
+		}
+	}
+	if len(ops) == 0 {
+		return func() {}
+	}
+	return k.cache.renew(ctx, ops)
+}
+
+// renew sends ops every third of a lease time until stop is called.
+func (c *Cache) renew(ctx context.Context, ops []Op) (stop func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	c.goRun(func() {
+		ticker := time.NewTicker(c.opts.LeaseTime / 3)
+		defer ticker.Stop()
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-ticker.C:
+				c.do(ctx, ops)
+			}
+		}
+	})
+	return cancel
+}
+
+// release gives the lease of p back, so that the next Get loads at once.
+func (k *Keyspace[K, V]) release(entry string, p *permit) {
+	if p.kind != bypassLease {
+		return
+	}
+	k.cache.doOne(context.Background(), Op{Kind: OpRelease, Key: entry, Token: p.token})
+	k.cache.board.Kill(entry) // our own waiters hear of it from nobody else
+}
+
+// releaseLater gives a lease back that may be ours, without waiting.
+func (k *Keyspace[K, V]) releaseLater(entry string, token frame.Token) {
+	k.cache.goRun(func() { k.release(entry, &permit{kind: bypassLease, token: token}) })
+}
+
+// doOne sends one operation within the write time-out if the server can be
+// asked.
+func (c *Cache) doOne(ctx context.Context, op Op) Reply { return c.do(ctx, []Op{op})[0] }
+
+// do sends operations within the write time-out if the server of the first can
+// be asked.
+func (c *Cache) do(ctx context.Context, ops []Op) []Reply {
+	replies := make([]Reply, len(ops))
+	if c.usableEpoch(ops[0].Key, clock.Now()) == nil {
+		for i := range replies {
+			replies[i].Err = ErrUnavailable
+		}
+		return replies
+	}
+	ctx, cancel := context.WithTimeout(ctx, c.opts.WriteTimeout)
+	defer cancel()
+	c.remote.Do(ctx, ops, replies)
+	c.observe(replies[0].Err)
+	return replies
+}

@@ -1,0 +1,173 @@
+package larder
+
+import (
+	"context"
+	"errors"
+	"runtime/debug"
+	"time"
+
+	"github.com/larder-go/larder/internal/clock"
+	"github.com/larder-go/larder/internal/flight"
+	"github.com/larder-go/larder/internal/frame"
+	"github.com/larder-go/larder/internal/ticket"
+)
+
+// bypass says why a load stores nothing in Redis.
+type bypass uint8
+
+const (
+	bypassNone      bypass = iota // there is no remote tier
+	bypassError                   // it cannot be asked
+	bypassPending                 // an invalidation is not confirmed
+	bypassHeld                    // fills are refused for a while
+	bypassContended               // others were faster too often
+	bypassLease                   // not a bypass: a lease is held
+	bypassMemory                  // not a bypass: generations were captured
+)
+
+// permit is the right to load, and what may be done with the value.
+type permit struct {
+	kind   bypass
+	token  frame.Token
+	epoch  *Epoch
+	gens   []*generation // captured before the load; as request.deps
+	ticket ticket.Ticket // taken before the load
+	least  int64         // evidence of gens
+	sweep  ticket.Ticket // of [Cache.DeletePattern] in a cache without remote tier
+}
+
+// plainPermit allows a load that stores nothing in Redis.
+func (k *Keyspace[K, V]) plainPermit(r *request[K, V], why bypass) *permit {
+	p := &permit{kind: why, ticket: k.cache.board.Issue(r.entry)}
+	p.gens = k.cache.ticketsOf(r.deps)
+	p.sweep = k.cache.board.Issue(sweepKey)
+	return p
+}
+
+// runLoad calls the loader for a flight, stores what it may and ends the
+// flight.
+func (k *Keyspace[K, V]) runLoad(ctx context.Context, f *flight.Flight[guard, outcome[V]], r *request[K, V], p *permit) {
+	ctx, cancel := k.loadContext(ctx)
+	defer cancel()
+	end := func(o outcome[V]) {
+		k.flights.Remove(r.key, r.hash, f)
+		f.End(o)
+	}
+	if !f.Loading(cancel) {
+		k.release(r.entry, p)
+		end(outcome[V]{err: context.Canceled})
+		return
+	}
+	leave, err := k.enterLoad(ctx, p)
+	if err != nil {
+		end(outcome[V]{err: err})
+		return
+	}
+	defer leave()
+	defer context.AfterFunc(ctx, func() {
+		if context.Cause(ctx) == ErrLoadTimeout {
+			end(outcome[V]{err: ErrLoadTimeout})
+		}
+	})()
+	proof, start := f.Prove(), clock.Now()
+	stopRenewing := k.renewLease(ctx, r.entry, p)
+	value, err := k.call(ctx, r)
+	stopRenewing()
+	k.stats.loaded(err, time.Duration(clock.Now()-start))
+	o := outcome[V]{value: value, source: sourceLoad, shared: p.kind != bypassHeld, evidence: start, proof: proof}
+	if err != nil && !errors.Is(err, ErrNotFound) {
+		k.release(r.entry, p)
+		o.err = err
+		end(o)
+		return
+	}
+	if err != nil {
+		o.negative, o.err = true, ErrNotFound
+	}
+	k.store(ctx, f, r, p, &o)
+	end(o)
+}
+
+// loadContext returns the context of a load: detached from the caller, ended
+// by the time-out and by Close.
+func (k *Keyspace[K, V]) loadContext(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(ctx)
+	stop := context.AfterFunc(k.cache.ctx, cancel)
+	cancelTimeout := func() {}
+	if k.opts.LoadTimeout > 0 {
+		ctx, cancelTimeout = context.WithTimeoutCause(ctx, k.opts.LoadTimeout, ErrLoadTimeout)
+	}
+	return ctx, func() {
+		stop()
+		cancelTimeout()
+		cancel()
+	}
+}
+
+// enterLoad passes the bulkhead if the remote tier does not spread the load.
+func (k *Keyspace[K, V]) enterLoad(ctx context.Context, p *permit) (leave func(), err error) {
+	if p.kind != bypassError && p.kind != bypassPending {
+		return func() {}, nil
+	}
+	k.stats.bypassed.Add()
+	if err := k.loads.enter(ctx); err != nil {
+		k.stats.shed.Add()
+		return nil, err
+	}
+	return k.loads.leave, nil
+}
+
+// call runs the loader and turns a panic into an error.
+func (k *Keyspace[K, V]) call(ctx context.Context, r *request[K, V]) (value V, err error) {
+	returned := false
+	defer func() {
+		if returned {
+			return
+		}
+		// A panic, or runtime.Goexit with a nil value.
+		err = &PanicError{Value: recover(), Stack: debug.Stack()}
+		k.cache.opts.Logger.Error("larder: loader panicked", "keyspace", k.name, "error", err)
+	}()
+	value, err = r.load(ctx, r.key)
+	returned = true
+	return value, err
+}
+
+// store puts a loaded value where its permit allows and makes o's evidence
+// that of the fill if Redis accepted it.
+//
+// A value that Redis did not accept keeps the evidence of its load's start: it
+// may be used by who waited before the load began.
+func (k *Keyspace[K, V]) store(ctx context.Context, f *flight.Flight[guard, outcome[V]], r *request[K, V], p *permit, o *outcome[V]) {
+	ttl := k.opts.TTL
+	if o.negative {
+		ttl = k.opts.NegativeTTL
+	}
+	if ttl < 0 {
+		k.release(r.entry, p)
+		return
+	}
+	h := head{ticket: p.ticket, evidence: o.evidence, tags: p.gens, negative: o.negative}
+	switch p.kind {
+	case bypassPending, bypassHeld:
+		return
+	case bypassLease:
+		k.fill(ctx, []*landing[K, V]{{f: f, r: r, p: p, o: o, ttl: ttl}})
+		return
+	case bypassNone:
+		h.evidence, h.hard = always, clock.Add(o.evidence, ttl)
+	case bypassMemory:
+		h.evidence, h.epoch, h.hard = p.least, p.epoch, clock.Add(o.evidence, ttl)
+	default: // nothing vouches for it: at most MaxStaleness, by arithmetic
+		h.hard = clock.Add(o.evidence, min(ttl, k.cache.opts.MaxStaleness))
+	}
+	if k.memory == nil {
+		return
+	}
+	k.keep(r, h, o.value, -1)
+	// Looked at after the insertion: a sweep that ended the ticket later finds
+	// the entry.
+	if p.kind == bypassNone && !p.sweep.Live() {
+		k.memory.Delete(r.hash)
+	}
+}

@@ -1,0 +1,138 @@
+package larder
+
+import (
+	"context"
+	"time"
+
+	"github.com/larder-go/larder/internal/clock"
+	"github.com/larder-go/larder/internal/flight"
+	"github.com/larder-go/larder/internal/glob"
+)
+
+// Lookup returns the value of key if it is cached, and never loads.
+// [ErrNotFound] means that the source is known to have none, [ErrMiss] that
+// nothing usable is cached. An error of Redis is returned as it is; a miss
+// is not concluded from it. It costs what a hit of Get costs.
+func (k *Keyspace[K, V]) Lookup(ctx context.Context, key K, opts ...ReadOption) (V, error) {
+	now := clock.Now()
+	config := k.readConfig(now, opts)
+	hash := k.hash(key)
+	if e := k.remembered(key, hash, now, config.floor); e != nil {
+		k.stats.memoryHits.Add()
+		return k.hand(e.value, e.negative)
+	}
+	found, err := k.peek(ctx, key, hash, config)
+	if err != nil {
+		if err == ErrMiss {
+			k.stats.count(sourceMiss)
+		} else {
+			k.stats.count(sourceError)
+		}
+		var none V
+		return none, err
+	}
+	return k.settle(found)
+}
+
+// peek looks for key in Redis once, without asking for a lease.
+func (k *Keyspace[K, V]) peek(ctx context.Context, key K, hash uint64, config readConfig) (found outcome[V], err error) {
+	if err := k.usable(ctx, false); err != nil {
+		return found, err
+	}
+	r, err := k.request(key, hash, config)
+	if err != nil {
+		return found, err
+	}
+	if k.cache.remote == nil {
+		return found, ErrMiss
+	}
+	f := flight.New[guard, outcome[V]](guard{})
+	if k.tiers == MemoryOnly {
+		found, p, err := k.consultGenerations(ctx, f, &r)
+		switch {
+		case err != nil:
+			return found, err
+		case p == nil:
+			return found, nil
+		case p.kind == bypassError:
+			return found, ErrUnavailable
+		}
+		return found, ErrMiss
+	}
+	l := k.look(ctx, f, &r)
+	switch {
+	case l.err != nil:
+		return found, firstOf(ctx.Err(), l.err)
+	case l.pending || l.reply.State != Present:
+		return found, ErrMiss
+	}
+	switch k.judge(ctx, &r, &l, &found) {
+	case verdictHit:
+		return found, nil
+	case verdictError:
+		return found, firstOf(ctx.Err(), ErrUnavailable)
+	}
+	return found, ErrMiss
+}
+
+// Exists reports whether key has a cached value. The answer "not found" is
+// none. It costs what [Keyspace.Lookup] costs.
+func (k *Keyspace[K, V]) Exists(ctx context.Context, key K, opts ...ReadOption) (bool, error) {
+	_, err := k.Lookup(ctx, key, opts...)
+	switch err {
+	case nil:
+		return true, nil
+	case ErrMiss, ErrNotFound:
+		return false, nil
+	}
+	return false, err
+}
+
+// TTL returns how long the entry of key, a cached "not found" included, stays
+// valid unless it is invalidated. [ErrMiss] means that there is none. It costs
+// one round trip, two at the most, also when the value is in memory.
+func (k *Keyspace[K, V]) TTL(ctx context.Context, key K) (time.Duration, error) {
+	now := clock.Now()
+	hash := k.hash(key)
+	if k.cache.remote != nil && k.tiers != MemoryOnly {
+		return k.remoteTTL(ctx, key, hash)
+	}
+	if e := k.remembered(key, hash, now, now-int64(k.cache.opts.MaxStaleness)); e != nil {
+		return time.Duration(e.hard - now), nil
+	}
+	return 0, ErrMiss
+}
+
+func (k *Keyspace[K, V]) remoteTTL(ctx context.Context, key K, hash uint64) (time.Duration, error) {
+	_, err := k.peek(ctx, key, hash, readConfig{floor: clock.Now() + 1, exact: true})
+	if err != nil {
+		return 0, err
+	}
+	r, err := k.request(key, hash, readConfig{})
+	if err != nil {
+		return 0, err
+	}
+	reply := k.cache.doOne(ctx, Op{Kind: OpInspect, Key: r.entry})
+	switch {
+	case reply.Err != nil:
+		return 0, reply.Err
+	case reply.State != Present:
+		return 0, ErrMiss
+	}
+	return reply.TTL, nil
+}
+
+// forget removes the memory entries whose names match pattern from a cache
+// that has no remote tier.
+func (c *Cache) forget(pattern string) (n int) {
+	if c.memory == nil {
+		return 0
+	}
+	for hash, h := range c.memory.All() {
+		if h.ticket.Live() && glob.Match(pattern, h.owner.nameOf(h)) {
+			c.memory.Delete(hash)
+			n++
+		}
+	}
+	return n
+}

@@ -1,0 +1,94 @@
+package larder
+
+import (
+	"context"
+	"unsafe"
+
+	"github.com/larder-go/larder/internal/clock"
+	"github.com/larder-go/larder/internal/flight"
+)
+
+// consultGenerations serves [MemoryOnly] keyspaces: Redis holds a generation
+// for the key itself beside those of its tags, and a memory entry is current
+// if it was loaded under the generations that Redis has now.
+func (k *Keyspace[K, V]) consultGenerations(ctx context.Context, f *flight.Flight[guard, outcome[V]], r *request[K, V]) (found outcome[V], _ *permit, err error) {
+	c := k.cache
+	entryTicket := c.board.Issue(r.entry)
+	if c.pending.has(r.entry, r.deps) {
+		return found, k.plainPermit(r, bypassPending), nil
+	}
+	sent := clock.Now()
+	epoch := c.usableEpoch(r.entry, sent)
+	if epoch == nil {
+		return found, k.plainPermit(r, bypassError), nil
+	}
+	gens := make([]*generation, len(r.deps))
+	proof := f.Prove()
+	least, copies := c.gens.proven(r.deps, r.floor, gens)
+	if copies {
+		least, proof = min(sent, least), 0
+	} else {
+		least = sent
+		reply := c.gens.read(c.readContext(ctx, sent), r.deps, gens, "")
+		c.observe(reply.Err)
+		if reply.Err != nil {
+			return k.plainUnlessEnded(ctx, r)
+		}
+	}
+	if err := k.ensureAll(ctx, r, gens); err != nil || !epoch.Alive() {
+		return k.plainUnlessEnded(ctx, r)
+	}
+	h := head{ticket: entryTicket, epoch: epoch, evidence: least, tags: gens}
+	if e := k.sameGenerations(r, gens); e != nil {
+		h.hard, h.negative = e.hard, e.negative
+		k.keep(r, h, e.value, int(e.weight))
+		return outcome[V]{value: e.value, negative: e.negative, source: sourceMemory, shared: true,
+			evidence: least, proof: proof}, nil, nil
+	}
+	return found, &permit{kind: bypassMemory, epoch: epoch, gens: gens, ticket: entryTicket, least: least}, nil
+}
+
+func (k *Keyspace[K, V]) plainUnlessEnded(ctx context.Context, r *request[K, V]) (found outcome[V], _ *permit, err error) {
+	if ctx.Err() != nil {
+		return found, nil, ctx.Err()
+	}
+	return found, k.plainPermit(r, bypassError), nil
+}
+
+// ensureAll creates the generations that are missing or due for renewal.
+func (k *Keyspace[K, V]) ensureAll(ctx context.Context, r *request[K, V], gens []*generation) error {
+	e := ensuring{cache: k.cache}
+	e.add(r.deps, gens)
+	if e.err != nil || len(e.ops) == 0 {
+		return e.err
+	}
+	now := clock.Now()
+	replies := make([]Reply, len(e.ops))
+	k.cache.remote.Do(k.cache.readContext(ctx, now), e.ops, replies)
+	k.cache.observe(replies[0].Err)
+	if e.adopt(replies, now); e.err == nil {
+		e.fill(r.deps, gens)
+	}
+	return e.err
+}
+
+// sameGenerations returns the memory entry of the key, live or not, if it was
+// loaded under gens.
+func (k *Keyspace[K, V]) sameGenerations(r *request[K, V], gens []*generation) *entry[K, V] {
+	if k.memory == nil {
+		return nil
+	}
+	h := k.memory.Get(r.hash)
+	if h == nil || h.owner != &k.space || h.epoch == nil || clock.Now() >= h.hard || len(h.tags) != len(gens) {
+		return nil
+	}
+	for i, g := range h.tags {
+		if g.key != gens[i].key || g.value != gens[i].value {
+			return nil
+		}
+	}
+	if e := (*entry[K, V])(unsafe.Pointer(h)); e.key == r.key { // sound as in remembered
+		return e
+	}
+	return nil
+}

@@ -1,0 +1,197 @@
+package larder
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+)
+
+// TTL classes: how long an entry stays fresh.
+const (
+	ShortTTL    = time.Minute      // what changes all the time
+	DefaultTTL  = 5 * time.Minute  // what says nothing
+	MediumTTL   = 10 * time.Minute // lists and rows
+	LongTTL     = time.Hour        // reference data
+	ExtendedTTL = 24 * time.Hour   // what hardly ever changes
+)
+
+// maxTTL bounds every time to live; generations live four times as long.
+const maxTTL = 365 * 24 * time.Hour
+
+// Options configure a [Cache]. The zero value works.
+type Options struct {
+	// Namespace separates caches that share a Redis. It is a prefix of every
+	// key, "shop" giving "shop:suite:42". Default: none. It must be printable
+	// ASCII without '*', '?', '[', ']', '\', '{', '}' and not begin with '#'.
+	Namespace string
+	// MemoryBytes is the budget of the memory tier in bytes, by estimate.
+	// Default 64 MiB; negative: no memory tier.
+	MemoryBytes int64
+	// MaxStaleness is T, the longest a read may return a value that has been
+	// invalidated, however badly the network behaves. Heartbeats go out every
+	// T/4. Default 1 s, at least 20 ms; it suits up to 250 nodes, add 4 ms for
+	// each node more. All nodes of a namespace should have the same.
+	MaxStaleness time.Duration
+	// ReadTimeout bounds each remote read. Default 50 ms. A Get whose context
+	// ends during one returns at the latest when it has passed.
+	ReadTimeout time.Duration
+	// WriteTimeout bounds each remote write. Default 250 ms.
+	WriteTimeout time.Duration
+	// LeaseTime is how long the right to fill outlives a process that died
+	// while it loaded. It is renewed while a load runs. Default 3 s, at least
+	// 30 ms.
+	LeaseTime time.Duration
+	// BreakerFailures is how many remote calls in a row must fail before none
+	// is tried until a heartbeat succeeds. Default 5; negative: never.
+	BreakerFailures int
+	// MaxValueBytes is the largest encoded value that is cached. Default 1 MiB.
+	MaxValueBytes int
+	// DefaultTTL is the TTL of keyspaces that name none. Default [DefaultTTL].
+	DefaultTTL time.Duration
+	// AsyncLimit is how many asynchronous operations may be unfinished before
+	// the next one waits. Default 1024.
+	AsyncLimit int
+	// Logger receives changes of state and what an operator should look at.
+	// Default [slog.Default].
+	Logger *slog.Logger
+}
+
+// Tiers says where the entries of a keyspace are kept.
+type Tiers uint8
+
+const (
+	// BothTiers keeps decoded values in memory and their bytes in Redis.
+	BothTiers Tiers = iota
+	// MemoryOnly keeps values in memory. Redis holds eight bytes for each key,
+	// so that invalidations reach every process; a value is loaded once in
+	// each process. For sources that answer faster than Redis.
+	MemoryOnly
+	// RemoteOnly keeps values in Redis: every read costs one round trip.
+	RemoteOnly
+)
+
+// KeyspaceOptions configure a [Keyspace]. The zero value works for keys that
+// are strings or integers.
+type KeyspaceOptions[K comparable, V any] struct {
+	// TTL is how long an entry is fresh. Default [Options.DefaultTTL].
+	TTL time.Duration
+	// NegativeTTL is how long the answer "not found" is fresh. Default 10 s;
+	// negative: not cached.
+	NegativeTTL time.Duration
+	// Tiers says where entries are kept. Default [BothTiers].
+	Tiers Tiers
+	// Tags returns what an entry depends on besides its own key. It must
+	// return the same for the same key in every process that declares this
+	// keyspace. Default: nothing.
+	Tags func(K) []string
+	// AppendKey appends the form of a key behind "name:". User text goes
+	// through [AppendSegment]. Default: strings as one segment, integers in
+	// decimal; required for other types.
+	AppendKey func(dst []byte, key K) []byte
+	// Codec turns values into bytes and back. Default [JSON].
+	Codec Codec[V]
+	// Clone copies a value before it is returned. Default: values are shared
+	// with every other reader and must not be changed.
+	Clone func(V) V
+	// Size estimates the bytes of a value in memory. Default: the encoded
+	// length, or the size by reflection when nothing is encoded.
+	Size func(V) int
+	// LoadTimeout bounds a load, whose context ends then; waiters receive
+	// [ErrLoadTimeout]. Default 30 s; negative: none.
+	LoadTimeout time.Duration
+	// LoadLimit is how many loads run at once while the remote tier cannot
+	// spread them. Default 64; negative: any number.
+	LoadLimit int
+	// LoadQueue is how many more may wait for that. Default 1024.
+	LoadQueue int
+}
+
+func (o Options) withDefaults() Options {
+	setDefault(&o.MemoryBytes, 64<<20)
+	setDefault(&o.MaxStaleness, time.Second)
+	setDefault(&o.ReadTimeout, 50*time.Millisecond)
+	setDefault(&o.WriteTimeout, 250*time.Millisecond)
+	setDefault(&o.LeaseTime, 3*time.Second)
+	setDefault(&o.BreakerFailures, 5)
+	setDefault(&o.MaxValueBytes, 1<<20)
+	setDefault(&o.DefaultTTL, DefaultTTL)
+	setDefault(&o.AsyncLimit, 1024)
+	if o.Logger == nil {
+		o.Logger = slog.Default()
+	}
+	return o
+}
+
+func (o Options) validate() error {
+	return errors.Join(
+		validNamespace(o.Namespace),
+		atLeast("MemoryBytes", o.MemoryBytes, 64<<10, o.MemoryBytes < 0),
+		atLeast("MaxStaleness", o.MaxStaleness, 20*time.Millisecond, false),
+		atLeast("ReadTimeout", o.ReadTimeout, time.Millisecond, false),
+		atLeast("WriteTimeout", o.WriteTimeout, time.Millisecond, false),
+		atLeast("LeaseTime", o.LeaseTime, 30*time.Millisecond, false),
+		atLeast("MaxValueBytes", o.MaxValueBytes, 1, false),
+		atLeast("DefaultTTL", o.DefaultTTL, time.Millisecond, false),
+		atMost("DefaultTTL", o.DefaultTTL, maxTTL),
+		atLeast("AsyncLimit", o.AsyncLimit, 1, false),
+	)
+}
+
+func (o KeyspaceOptions[K, V]) withDefaults(cache Options) KeyspaceOptions[K, V] {
+	setDefault(&o.TTL, cache.DefaultTTL)
+	setDefault(&o.NegativeTTL, 10*time.Second)
+	setDefault(&o.LoadTimeout, 30*time.Second)
+	setDefault(&o.LoadLimit, 64)
+	setDefault(&o.LoadQueue, 1024)
+	if o.Codec == nil {
+		o.Codec = JSON[V]()
+	}
+	if o.AppendKey == nil {
+		o.AppendKey = defaultAppendKey[K]()
+	}
+	return o
+}
+
+func (o KeyspaceOptions[K, V]) validate() error {
+	err := errors.Join(
+		atLeast("TTL", o.TTL, time.Millisecond, false),
+		atMost("TTL", o.TTL, maxTTL),
+		atLeast("NegativeTTL", o.NegativeTTL, time.Millisecond, o.NegativeTTL < 0),
+		atMost("NegativeTTL", o.NegativeTTL, maxTTL),
+		atLeast("LoadTimeout", o.LoadTimeout, time.Millisecond, o.LoadTimeout < 0),
+		atLeast("LoadQueue", o.LoadQueue, 0, false),
+	)
+	if o.Tiers > RemoteOnly {
+		err = errors.Join(err, fmt.Errorf("Tiers: %d is none of BothTiers, MemoryOnly, RemoteOnly", o.Tiers))
+	}
+	if o.AppendKey == nil {
+		var key K
+		err = errors.Join(err, fmt.Errorf("AppendKey: required for keys of type %T", key))
+	}
+	return err
+}
+
+type number interface {
+	~int | ~int64
+}
+
+func setDefault[N number](field *N, value N) {
+	if *field == 0 {
+		*field = value
+	}
+}
+
+func atLeast[N number](field string, value, least N, off bool) error {
+	if value >= least || off {
+		return nil
+	}
+	return fmt.Errorf("%s: %v is below %v", field, value, least)
+}
+
+func atMost[N number](field string, value, most N) error {
+	if value <= most {
+		return nil
+	}
+	return fmt.Errorf("%s: %v is above %v", field, value, most)
+}

@@ -1,0 +1,205 @@
+package larder
+
+import (
+	"errors"
+	"sync/atomic"
+	"time"
+
+	"github.com/larder-go/larder/internal/clock"
+	"github.com/larder-go/larder/internal/counter"
+)
+
+// source says where the answer of a read came from.
+type source uint8
+
+const (
+	sourceError source = iota
+	sourceMemory
+	sourceRemote
+	sourceNegative
+	sourceLoad
+	sourceMiss
+	sources
+)
+
+// refusal says why a fill was not kept.
+type refusal uint8
+
+const (
+	fillAccepted      refusal = iota
+	refusedLease              // the lease was lost: invalidated, expired or evicted
+	refusedGeneration         // a tag was invalidated during the load
+	refusedEncoding           // too large, or the codec failed
+	refusedError              // the outcome is unknown or nothing was sent
+	refusals
+)
+
+// spaceStats are the counters of a keyspace.
+type spaceStats struct {
+	memoryHits   counter.Counter
+	bySource     [sources]atomic.Uint64
+	refusedBy    [refusals]atomic.Uint64
+	localWaits   eventCount
+	clusterWaits eventCount
+	loads        eventCount
+	loadErrors   eventCount
+	notFound     eventCount
+	bypassed     eventCount
+	shed         eventCount
+	outdated     eventCount
+	corrupt      eventCount
+	codecErrors  eventCount
+	foreign      eventCount
+	tooLarge     eventCount
+	tooHeavy     eventCount
+	loadNanos    atomic.Uint64
+}
+
+type eventCount struct{ atomic.Uint64 }
+
+// Add counts one event.
+func (e *eventCount) Add() { e.Uint64.Add(1) }
+
+func (s *spaceStats) count(from source)   { s.bySource[from].Add(1) }
+func (s *spaceStats) refused(why refusal) { s.refusedBy[why].Add(1) }
+
+func (s *spaceStats) loaded(err error, took time.Duration) {
+	s.loads.Add()
+	s.loadNanos.Add(uint64(took))
+	switch {
+	case errors.Is(err, ErrNotFound):
+		s.notFound.Add()
+	case err != nil:
+		s.loadErrors.Add()
+	}
+}
+
+// KeyspaceStats counts what happened in a keyspace since it was declared.
+//
+// Reads = MemoryHits + RemoteHits + NegativeHits + Loaded + Misses + Errors.
+// Loads = (loads that brought a value) + LoadNotFound + LoadErrors.
+type KeyspaceStats struct {
+	Reads        uint64 // keys asked for
+	MemoryHits   uint64 // answered by the memory tier
+	RemoteHits   uint64 // answered by Redis
+	NegativeHits uint64 // answered "not found" by Redis
+	Loaded       uint64 // answered by a load, one's own or a shared one
+	Misses       uint64 // Lookups that found nothing
+	Errors       uint64 // reads that returned another error than ErrNotFound and ErrMiss
+
+	Loads        uint64        // calls of a loader, one for each key of a batch
+	LoadNotFound uint64        // that returned ErrNotFound
+	LoadErrors   uint64        // that failed
+	LoadTime     time.Duration // spent in loaders
+	LocalWaits   uint64        // reads that joined a flight of this process
+	ClusterWaits uint64        // waits for a lease of another holder
+	Bypassed     uint64        // loads while Redis could not be asked or trusted
+	Shed         uint64        // loads refused by the bulkhead
+
+	RefusedLease      uint64 // fills refused: the lease was gone
+	RefusedGeneration uint64 // fills refused: a tag changed during the load
+	RefusedEncoding   uint64 // values not stored: too large or not encodable
+	RefusedError      uint64 // fills whose outcome is unknown
+
+	Outdated    uint64 // entries found whose tags had been invalidated
+	Corrupt     uint64 // entries found that are damaged
+	CodecErrors uint64 // values that could not be encoded or decoded
+	Foreign     uint64 // hits on values written by other programs
+	TooLarge    uint64 // values above MaxValueBytes
+	TooHeavy    uint64 // values above what one memory entry may weigh
+}
+
+func (s *spaceStats) snapshot() KeyspaceStats {
+	k := KeyspaceStats{
+		MemoryHits:        s.memoryHits.Load() + s.bySource[sourceMemory].Load(),
+		RemoteHits:        s.bySource[sourceRemote].Load(),
+		NegativeHits:      s.bySource[sourceNegative].Load(),
+		Loaded:            s.bySource[sourceLoad].Load(),
+		Misses:            s.bySource[sourceMiss].Load(),
+		Errors:            s.bySource[sourceError].Load(),
+		Loads:             s.loads.Load(),
+		LoadNotFound:      s.notFound.Load(),
+		LoadErrors:        s.loadErrors.Load(),
+		LoadTime:          time.Duration(s.loadNanos.Load()),
+		LocalWaits:        s.localWaits.Load(),
+		ClusterWaits:      s.clusterWaits.Load(),
+		Bypassed:          s.bypassed.Load(),
+		Shed:              s.shed.Load(),
+		RefusedLease:      s.refusedBy[refusedLease].Load(),
+		RefusedGeneration: s.refusedBy[refusedGeneration].Load(),
+		RefusedEncoding:   s.refusedBy[refusedEncoding].Load(),
+		RefusedError:      s.refusedBy[refusedError].Load(),
+		Outdated:          s.outdated.Load(),
+		Corrupt:           s.corrupt.Load(),
+		CodecErrors:       s.codecErrors.Load(),
+		Foreign:           s.foreign.Load(),
+		TooLarge:          s.tooLarge.Load(),
+		TooHeavy:          s.tooHeavy.Load(),
+	}
+	k.Reads = k.MemoryHits + k.RemoteHits + k.NegativeHits + k.Loaded + k.Misses + k.Errors
+	return k
+}
+
+// Stats counts what happened in a cache since it was made.
+type Stats struct {
+	Keyspaces map[string]KeyspaceStats
+
+	MemoryEntries   int    // about
+	MemoryBytes     uint64 // about, by the weights of entries
+	MemoryEvictions uint64 // entries that left for room
+
+	Invalidations        uint64 // calls of Invalidate, Delete and Clear
+	InvalidationsPending int    // keys that Redis has not confirmed
+	Pushes               uint64 // keys that other processes changed
+}
+
+// Stats returns the counters. They are read one after the other, so sums may
+// differ by what happens meanwhile.
+func (c *Cache) Stats() Stats {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	s := Stats{
+		Keyspaces:            make(map[string]KeyspaceStats, len(c.spaces)),
+		Invalidations:        c.invalidations.Load(),
+		InvalidationsPending: int(c.pending.count.Load()),
+		Pushes:               c.pushes.Load(),
+	}
+	for name, space := range c.spaces {
+		s.Keyspaces[name] = space.stats.snapshot()
+	}
+	if c.memory != nil {
+		s.MemoryEntries, s.MemoryBytes, s.MemoryEvictions = c.memory.Entries(), c.memory.Bytes(), c.memory.Evictions()
+	}
+	return s
+}
+
+// Health says what a cache can do at the moment.
+type Health struct {
+	// Remote is "none" (a cache in memory alone), "connected", "failing" (the
+	// breaker is open) or "disconnected".
+	Remote string
+	// CoherentFor is the age of the last heartbeat that Redis acknowledged;
+	// memory serves reads that tolerate it. Negative: none yet.
+	CoherentFor time.Duration
+	// Pending is how many keys wait for their invalidation to be confirmed.
+	Pending int
+}
+
+// Health reports the state of the remote tier. It asks nobody.
+func (c *Cache) Health() Health {
+	h := Health{Remote: "none", CoherentFor: -1, Pending: int(c.pending.count.Load())}
+	if c.remote == nil {
+		return h
+	}
+	h.Remote = "disconnected"
+	if e := c.remote.Epoch(c.remote.NamespaceKeys()[0]); e != nil && e.Alive() {
+		h.Remote = "connected"
+		if asOf := e.AsOf(); asOf != clock.Never {
+			h.CoherentFor = time.Duration(clock.Now() - asOf)
+		}
+	}
+	if c.breaker.open.Load() {
+		h.Remote = "failing"
+	}
+	return h
+}
