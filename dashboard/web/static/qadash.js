@@ -1,0 +1,62 @@
+// Comfort only: every one of these has a way without script.
+const root = document.documentElement, $ = (s, e = document) => e.querySelector(s);
+
+// Days begin where the reader is.
+const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
+if (zone && !document.cookie.includes('tz=')) document.cookie = 'tz=' + zone + ';path=/;max-age=31536000;samesite=lax';
+
+// Theme: show the other one at once and let the server remember it.
+document.addEventListener('submit', e => {
+  if (e.target.getAttribute('action') !== '/settings/theme') return;
+  e.preventDefault();
+  const dark = root.dataset.theme ? root.dataset.theme === 'dark' : matchMedia('(prefers-color-scheme: dark)').matches;
+  const theme = root.dataset.theme = dark ? 'light' : 'dark';
+  fetch('/settings/theme', { method: 'POST', body: new URLSearchParams({ theme }), redirect: 'manual' });
+});
+
+document.addEventListener('keydown', e => {
+  if (e.ctrlKey || e.metaKey || e.altKey || e.target.matches('input, select, textarea') || $('dialog[open]')) return;
+  if (e.key === '/' && $('.bar .search input')) { e.preventDefault(); $('.bar .search input').focus(); }
+  if (e.key === 't') $('.half').click();
+  if (e.key === 'j' || e.key === 'k') {
+    const rows = [...document.querySelectorAll('tbody tr, .item')].map(r => [...r.querySelectorAll('a, summary')].find(e => e.offsetParent)).filter(Boolean), i = rows.indexOf(document.activeElement);
+    rows[Math.max(0, Math.min(rows.length - 1, i + (e.key === 'j' ? 1 : -1)))]?.focus();
+  }
+});
+
+// Upload: drop files anywhere, name the suite, Enter.
+const form = () => $('form[data-upload]');
+const holdsFiles = e => form() && [...(e.dataTransfer?.types || [])].includes('Files');
+const size = n => n < 1000 ? n + ' B' : n < 1e6 ? (n / 1e3).toFixed(1) + ' kB' : (n / 1e6).toFixed(1) + ' MB';
+
+function choose(f) {
+  const files = [...f.elements.file.files], suite = f.elements.suite;
+  if (!files.length) return;
+  const total = size(files.reduce((sum, file) => sum + file.size, 0));
+  $('[data-chosen]', f).textContent = (files.length === 1 ? files[0].name : files.length + ' files') + ', ' + total + '. Check the suite, then press Enter.';
+  if (!suite.value) suite.value = files[0].name.replace(/(\.(xml|gz|json|jsonl|out|txt))+$/i, '').slice(0, 100);
+  suite.focus();
+  suite.select();
+}
+document.addEventListener('dragover', e => { if (holdsFiles(e)) { e.preventDefault(); root.classList.add('over'); } });
+document.addEventListener('dragleave', e => { if (!e.relatedTarget) root.classList.remove('over'); });
+document.addEventListener('drop', e => {
+  root.classList.remove('over');
+  if (!holdsFiles(e)) return;
+  e.preventDefault();
+  form().elements.file.files = e.dataTransfer.files;
+  choose(form());
+});
+document.addEventListener('change', e => { if (e.target.name === 'file' && e.target.form === form()) choose(form()); });
+
+// htmx: refusals carry a page too; what loads says so.
+document.addEventListener('htmx:beforeSwap', e => { if (e.detail.xhr.status >= 400 && e.detail.xhr.getResponseHeader('Content-Type')?.startsWith('text/html')) e.detail.shouldSwap = true; });
+document.addEventListener('htmx:beforeRequest', e => e.detail.elt.setAttribute('aria-busy', 'true'));
+document.addEventListener('htmx:afterRequest', e => e.detail.elt.removeAttribute('aria-busy'));
+document.addEventListener('htmx:xhr:progress', e => {
+  const bar = $('progress', e.detail.elt ?? e.target);
+  if (bar && e.detail.lengthComputable) { bar.classList.remove('vh'); bar.value = 100 * e.detail.loaded / e.detail.total; }
+});
+document.addEventListener('htmx:afterSettle', () => { const n = $('#upload [role=status]'); if (n) { n.tabIndex = -1; n.focus({ preventScroll: true }); } });
+
+$('.bar [aria-current]')?.scrollIntoView({ block: 'nearest', inline: 'center' });

@@ -1,0 +1,83 @@
+// Package web serves the pages of the dashboard.
+//
+// Pages are drawn on the server with html/template and work without script;
+// htmx swaps parts of them where it is there. The URL is the state. No page
+// carries inline script or style, and all text that comes from reports is
+// treated as hostile.
+package web
+
+import (
+	"fmt"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/larder-go/larder/dashboard"
+	"github.com/larder-go/larder/dashboard/upload"
+)
+
+// Options configure the pages. Store and Formats are required.
+type Options struct {
+	Store   dashboard.Store
+	Formats upload.Formats
+	// Branch is the default branch, whose newest runs the overview judges. Default "main".
+	Branch string
+	// Log receives failures of the server. Default: slog.Default().
+	Log *slog.Logger
+	// Ingested, when set, is called after each report that was taken in, with
+	// its format and its number of cases.
+	Ingested func(format string, cases int)
+	// Now is the clock. Default: time.Now.
+	Now func() time.Time
+}
+
+type web struct {
+	Options
+	store  dashboard.Store
+	assets *assets
+	views  views
+}
+
+// New returns the handler of all pages and their files.
+func New(o Options) (http.Handler, error) {
+	if o.Branch == "" {
+		o.Branch = "main"
+	}
+	if o.Log == nil {
+		o.Log = slog.Default()
+	}
+	if o.Ingested == nil {
+		o.Ingested = func(string, int) {}
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	files, err := newAssets()
+	if err != nil {
+		return nil, fmt.Errorf("read embedded files: %w", err)
+	}
+	w := &web{Options: o, store: o.Store, assets: files}
+	if w.views, err = parseViews(files); err != nil {
+		return nil, fmt.Errorf("parse templates: %w", err)
+	}
+	return w.routes(), nil
+}
+
+func (s *web) routes() http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("GET /static/{name...}", s.assets)
+	mux.HandleFunc("POST /settings/theme", s.theme)
+	for _, r := range []struct {
+		pattern string
+		serve   page
+	}{
+		{"GET /{$}", s.overview},
+		{"GET /upload", s.uploadPage},
+		{"POST /upload", s.upload},
+		{"POST /demo", s.demo},
+		{"GET /", s.missing},
+	} {
+		mux.Handle(r.pattern, s.handle(r.serve))
+	}
+	return mux
+}
