@@ -82,9 +82,6 @@ func (c *Config) Validate() error {
 	if c.DB < 0 {
 		fault("DB %d must not be negative", c.DB)
 	}
-	if c.Username != "" && c.Password == "" {
-		fault("Username %q needs a Password", c.Username)
-	}
 	if c.DialTimeout < 0 || c.BeatTimeout < 0 {
 		fault("DialTimeout %v and BeatTimeout %v must not be negative", c.DialTimeout, c.BeatTimeout)
 	}

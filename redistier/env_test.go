@@ -1,0 +1,127 @@
+package redistier
+
+import (
+	"crypto/tls"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+func read(vars map[string]string) Config {
+	return fromEnv(func(name string) string { return vars[name] })
+}
+
+func TestFromEnv(t *testing.T) {
+	secret := filepath.Join(t.TempDir(), "secret")
+	if err := os.WriteFile(secret, []byte("s3cret word\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]struct {
+		vars                               map[string]string
+		network, address, user, pass, word string
+		db, warnings                       int
+		tls                                bool
+	}{
+		"nothing":       {vars: nil, address: "localhost:6379"},
+		"empty":         {vars: map[string]string{"REDIS_HOST": "", "REDIS_PORT": " ", "REDIS_DB": ""}, address: "localhost:6379"},
+		"host and port": {vars: map[string]string{"REDIS_HOST": "cache", "REDIS_PORT": "7000", "REDIS_DB": "3"}, address: "cache:7000", db: 3},
+		"IPv6":          {vars: map[string]string{"REDIS_HOST": "::1"}, address: "[::1]:6379"},
+		"user":          {vars: map[string]string{"REDIS_USERNAME": "app", "REDIS_PASSWORD": " pw "}, address: "localhost:6379", user: "app", pass: " pw "},
+		"None":          {vars: map[string]string{"REDIS_PASSWORD": "None"}, address: "localhost:6379", warnings: 1},
+		"file":          {vars: map[string]string{"REDIS_PASSWORD_FILE": secret}, address: "localhost:6379", pass: "s3cret word"},
+		"URL wins":      {vars: map[string]string{"REDIS_URL": "redis://u:p%40@h:1/2", "REDIS_HOST": "x", "REDIS_PORT": "no", "REDIS_PASSWORD": "y"}, address: "h:1", user: "u", pass: "p@", db: 2},
+		"URL host only": {vars: map[string]string{"REDIS_URL": "redis://h"}, address: "h:6379"},
+		"URL db":        {vars: map[string]string{"REDIS_URL": "redis://h?db=4"}, address: "h:6379", db: 4},
+		"URL TLS":       {vars: map[string]string{"REDIS_URL": "rediss://h"}, address: "h:6379", tls: true},
+		"unix":          {vars: map[string]string{"REDIS_URL": "unix:///run/r.sock?db=1"}, network: "unix", address: "/run/r.sock", db: 1},
+		"TLS":           {vars: map[string]string{"REDIS_TLS": "true"}, address: "localhost:6379", tls: true},
+		"TLS by name":   {vars: map[string]string{"REDIS_TLS_SERVER_NAME": "r"}, address: "localhost:6379", tls: true},
+		"TLS off":       {vars: map[string]string{"REDIS_TLS": "false", "REDIS_TLS_SERVER_NAME": "r"}, address: "localhost:6379"},
+		"TLS insecure":  {vars: map[string]string{"REDIS_TLS_INSECURE": "1"}, address: "localhost:6379", tls: true, warnings: 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got := read(c.vars)
+			if err := got.Validate(); err != nil {
+				t.Fatal(err)
+			}
+			if got.Network != c.network || got.Address != c.address || got.Username != c.user || got.Password != c.pass ||
+				got.DB != c.db || (got.TLS != nil) != c.tls || len(got.Warnings()) != c.warnings {
+				t.Errorf("got %+v", got)
+			}
+		})
+	}
+}
+
+// TestFaultsOfTheEnvironment: each names its variable, the form and an example,
+// all are reported together, and none tells a secret.
+func TestFaultsOfTheEnvironment(t *testing.T) {
+	empty := filepath.Join(t.TempDir(), "empty")
+	if err := os.WriteFile(empty, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for variable, vars := range map[string]map[string]string{
+		"REDIS_HOST":            {"REDIS_HOST": "cache:6379"},
+		"REDIS_PORT":            {"REDIS_PORT": "70000"},
+		"REDIS_DB":              {"REDIS_DB": "-1"},
+		"REDIS_PASSWORD_FILE":   {"REDIS_PASSWORD_FILE": "/nonexistent"},
+		"REDIS_PASSWORD_FILE ":  {"REDIS_PASSWORD_FILE": empty, "REDIS_PASSWORD": "hunter2"},
+		"REDIS_URL":             {"REDIS_URL": "http://h"},
+		"REDIS_URL ":            {"REDIS_URL": "redis://:hunter2@h:port"},
+		"REDIS_URL  ":           {"REDIS_URL": "redis://:hunter2@/0"},
+		"REDIS_URL   ":          {"REDIS_URL": "redis://h/one"},
+		"REDIS_URL    ":         {"REDIS_URL": "redis://h?pool=3"},
+		"REDIS_URL     ":        {"REDIS_URL": "unix://relative"},
+		"REDIS_URL      ":       {"REDIS_URL": "redis://h:0"},
+		"REDIS_TLS":             {"REDIS_TLS": "maybe"},
+		"REDIS_TLS ":            {"REDIS_TLS": "no", "REDIS_URL": "rediss://h"},
+		"REDIS_TLS_CA_FILE":     {"REDIS_TLS_CA_FILE": "/nonexistent"},
+		"REDIS_TLS_CA_FILE ":    {"REDIS_TLS_CA_FILE": empty},
+		"REDIS_TLS_CERT_FILE":   {"REDIS_TLS_CERT_FILE": empty},
+		"REDIS_TLS_CERT_FILE ":  {"REDIS_TLS_KEY_FILE": empty},
+		"REDIS_CLUSTER_ADDRS":   {"REDIS_CLUSTER_ADDRS": "a:1,b:2"},
+		"REDIS_SENTINEL_MASTER": {"REDIS_SENTINEL_MASTER": "m"},
+	} {
+		config := read(vars)
+		err := config.Validate()
+		var fault *EnvError
+		if !errors.As(err, &fault) {
+			t.Errorf("%v: %v", vars, err)
+			continue
+		}
+		if fault.Variable != strings.TrimSpace(variable) || !strings.HasPrefix(err.Error(), fault.Variable) ||
+			!strings.Contains(err.Error(), "want "+fault.Form) || strings.Contains(err.Error(), "hunter2") {
+			t.Errorf("%v: %v", vars, err)
+		}
+	}
+	config := read(map[string]string{"REDIS_PORT": "x", "REDIS_DB": "y", "REDIS_TLS": "z"})
+	if _, err := New(config, "shop"); err == nil || strings.Count(err.Error(), "REDIS_") != 6 {
+		t.Errorf("not all faults: %v", err)
+	}
+}
+
+func TestValidate(t *testing.T) {
+	for name, c := range map[string]Config{
+		"no port":       {Address: "host"},
+		"wrong port":    {Address: "host:0"},
+		"named port":    {Address: "host:redis"},
+		"network":       {Network: "udp"},
+		"no socket":     {Network: "unix"},
+		"TLS on unix":   {Network: "unix", Address: "/s", TLS: &tls.Config{}},
+		"negative DB":   {DB: -1},
+		"negative time": {DialTimeout: -1},
+	} {
+		if _, err := New(c, "shop"); err == nil || !strings.HasPrefix(err.Error(), "redistier: ") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	for _, namespace := range []string{"#x", "a#b", "a\nb", "a\xff", "{a}"} {
+		if _, err := New(Config{}, namespace); err == nil {
+			t.Errorf("namespace %q accepted", namespace)
+		}
+	}
+	if _, err := New(Config{}, "team:shop"); err != nil {
+		t.Error(err)
+	}
+}
