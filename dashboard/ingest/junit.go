@@ -19,7 +19,7 @@ func (l Limits) JUnit(r io.Reader) (dashboard.Report, error) {
 	l = l.normal()
 	text, err := decode(r)
 	if err != nil {
-		return dashboard.Report{}, asReportError(err, 1)
+		return dashboard.Report{}, fmt.Errorf("read report: %w", err)
 	}
 	p := &junit{builder: newBuilder("junit", l), clean: newCleaner(text, l)}
 	p.dec = xml.NewDecoder(p.clean)
@@ -39,8 +39,9 @@ type junit struct {
 	at int
 }
 
-// asReportError gives a fault its line. Errors of the reader itself stay what they are.
-func asReportError(err error, line int) error {
+// asReportError gives a fault its line. What failed in the reader below is no fault
+// of the report and stays what it is.
+func (p *junit) asReportError(err error) error {
 	var (
 		syntax *xml.SyntaxError
 		report *dashboard.ReportError
@@ -48,12 +49,23 @@ func asReportError(err error, line int) error {
 	switch {
 	case errors.As(err, &report):
 		return err
+	case p.clean.err != nil && p.clean.err != io.EOF:
+		return fmt.Errorf("read report: %w", err)
 	case errors.As(err, &syntax):
-		return &dashboard.ReportError{Line: max(1, syntax.Line), Reason: "is not well-formed XML: " + syntax.Msg}
+		return malformed(syntax.Line, syntax.Msg)
 	case errors.Is(err, io.EOF):
-		return &dashboard.ReportError{Line: line, Reason: "no element found"}
+		return &dashboard.ReportError{Line: p.at, Reason: "no element found"}
 	}
-	return fmt.Errorf("read report: %w", err)
+	return malformed(p.at, strings.TrimPrefix(err.Error(), "xml: "))
+}
+
+// malformed cuts the reason, which may quote the report.
+func malformed(line int, reason string) error {
+	const most = 200
+	if len(reason) > most {
+		reason = strings.ToValidUTF8(reason[:most], "") + "…"
+	}
+	return &dashboard.ReportError{Line: max(1, line), Reason: "is not well-formed XML: " + restore(reason)}
 }
 
 // token returns the next token, refusing what a report must not have.
@@ -62,7 +74,7 @@ func (p *junit) token() (xml.Token, error) {
 	t, err := p.dec.Token()
 	p.clean.fresh = 0
 	if err != nil {
-		return nil, asReportError(err, p.at)
+		return nil, p.asReportError(err)
 	}
 	switch x := t.(type) {
 	case xml.Directive:
