@@ -33,16 +33,19 @@
 //	#larder:g:shop#suites   generation of the tag suites
 //	#larder:n:shop          generation of the namespace
 //	#larder:b:shop          named by heartbeats, never present
-//	#larder:p:shop#…        self-test of pushes, gone after a millisecond
+//	#larder:p:shop#…        self-test of pushes, deleted at once
 //
 // A namespace holds no #, so the layout is unambiguous. Deleting any of these
 // keys from anywhere is a correct invalidation of what it stands for.
 //
-// # Commands
+// # Rights
 //
-// The user of the connection needs: HELLO, CLIENT ID, CLIENT TRACKING, CLIENT
-// SETNAME, INFO, TIME, PING, SELECT (other databases than 0), GET, MGET, SET,
-// DEL, UNLINK, EXISTS, GETRANGE, PTTL, PEXPIRE, SCAN, EVALSHA, EVAL and, to
-// save a round trip after each connect, SCRIPT LOAD. KEYS, FLUSHDB, FLUSHALL
-// and MONITOR are never sent.
+// An ACL user for the namespace shop needs no more than
+//
+//	ACL SETUSER app on >password resetkeys ~shop:* ~#larder:?:shop ~#larder:?:shop#*
+//	    -@all +hello +client|id +client|tracking +client|setname +info +time +ping +select
+//	    +get +mget +set +del +unlink +exists +getrange +pttl +pexpire +scan
+//	    +eval +evalsha +script|load
+//
+// KEYS, FLUSHDB, FLUSHALL and MONITOR are never sent.
 package redistier

@@ -82,11 +82,12 @@ func (c *conn) testPushes(ctx context.Context) error {
 	results := c.client.DoMulti(ctx,
 		b.Arbitrary("CLIENT", "TRACKING", "ON").Build(),
 		b.Get().Key(p.key).Build(),
-		b.Set().Key(p.key).Value("1").PxMilliseconds(1).Build(),
+		b.Set().Key(p.key).Value("1").PxMilliseconds(1000).Build(),
+		b.Del().Key(p.key).Build(),
 		b.Ping().Build(),
 		b.Arbitrary("CLIENT", "TRACKING", "ON", "NOLOOP").Build(),
 	)
-	for i, name := range []string{"CLIENT TRACKING", "GET", "SET", "PING", "CLIENT TRACKING"} {
+	for i, name := range []string{"CLIENT TRACKING", "GET", "SET", "DEL", "PING", "CLIENT TRACKING"} {
 		if err := results[i].Error(); err != nil && !rueidis.IsRedisNil(err) {
 			return fmt.Errorf("self-test of pushes: %s: %w", name, err)
 		}

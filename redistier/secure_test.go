@@ -1,0 +1,172 @@
+package redistier
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"math/big"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/larder-go/larder"
+	"github.com/larder-go/larder/lardertest"
+)
+
+// works proves that a tier can do its work.
+func works(t *testing.T, cfg Config) *Tier {
+	t.Helper()
+	tier, events := openTier(t, cfg, "shop")
+	events.await(t, 0, "connected")
+	key := tier.EntryKey("k")
+	ops := []larder.Op{
+		{Kind: larder.OpAcquire, Key: key, Token: mine, TTL: time.Minute},
+		{Kind: larder.OpFill, Key: key, Token: mine, Value: []byte(aValue), TTL: time.Minute},
+		{Kind: larder.OpGet, Key: key}, {Kind: larder.OpGet, Key: key},
+		{Kind: larder.OpInspect, Key: key},
+		{Kind: larder.OpTakeover, Key: key, Expect: aValue, Token: mine, TTL: time.Minute},
+		{Kind: larder.OpRenew, Key: key, Token: mine, TTL: time.Minute},
+		{Kind: larder.OpRelease, Key: key, Token: mine},
+		{Kind: larder.OpSet, Key: key, Value: []byte(aValue), TTL: time.Minute},
+		{Kind: larder.OpRefill, Key: key, Expect: aValue, Value: []byte("v"), TTL: time.Minute},
+		{Kind: larder.OpDelete, Key: key},
+		{Kind: larder.OpGeneration, Key: tier.TagKey("t"), Value: []byte("12345678"), TTL: time.Minute},
+	}
+	replies := make([]larder.Reply, len(ops))
+	tier.Do(testContext(t), ops, replies)
+	for i, r := range replies {
+		if r.Err != nil || r.State == larder.Refused || r.State == larder.Absent {
+			t.Errorf("op %d: %+v", i, r)
+		}
+	}
+	if err := tier.Beat(testContext(t)); err != nil {
+		t.Error(err)
+	}
+	if _, err := tier.DeleteMatching(testContext(t), "*", func([]string) {}); err != nil {
+		t.Error(err)
+	}
+	return tier
+}
+
+func TestUnixSocket(t *testing.T) {
+	srv := lardertest.StartRedis(t, lardertest.RedisOptions{Unix: true})
+	works(t, read(map[string]string{"REDIS_URL": "unix://" + srv.Socket()}))
+}
+
+func TestPassword(t *testing.T) {
+	srv := lardertest.StartRedis(t, lardertest.RedisOptions{Password: "pass word"})
+	works(t, Config{Address: srv.Addr(), Password: "pass word"})
+}
+
+// TestOtherDatabase: keys live in the database that was asked for, and a flush
+// of another one costs an epoch but no correctness.
+func TestOtherDatabase(t *testing.T) {
+	srv := lardertest.StartRedis(t)
+	tier := works(t, Config{Address: srv.Addr(), DB: 3})
+	one(t, tier, larder.Op{Kind: larder.OpSet, Key: "k", Value: []byte("v"), TTL: time.Minute})
+	if got := command(t, srv, "EXISTS", "k"); got != "0" {
+		t.Error("the key is in database 0")
+	}
+}
+
+// TestLeastPrivilege: the rights of the package documentation suffice, and
+// without the right to load scripts they are sent as text.
+func TestLeastPrivilege(t *testing.T) {
+	for _, load := range []string{"+script|load", "-script|load"} {
+		t.Run(load, func(t *testing.T) {
+			srv := lardertest.StartRedis(t)
+			command(t, srv, append(documentedRights(t), load)...)
+			works(t, Config{Address: srv.Addr(), Username: "app", Password: "password"})
+			if denied := command(t, srv, "ACL", "LOG"); denied != "" && load[0] == '+' {
+				t.Errorf("refused: %s", denied)
+			}
+		})
+	}
+}
+
+// documentedRights returns the ACL command of the package documentation.
+func documentedRights(t *testing.T) []string {
+	t.Helper()
+	source, err := os.ReadFile("doc.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, found := strings.Cut(string(source), "//	ACL SETUSER")
+	rights, _, ended := strings.Cut(rest, "//\n")
+	if !found || !ended {
+		t.Fatal("the documentation has no ACL command")
+	}
+	return append([]string{"ACL", "SETUSER"}, strings.Fields(strings.ReplaceAll(rights, "//", ""))...)
+}
+
+// TestTLS: the server's certificate is checked against the authority and the
+// name, and the client shows its own.
+func TestTLS(t *testing.T) {
+	dir := t.TempDir()
+	certificate, key := selfSigned(t, dir)
+	port := freeTLSPort(t)
+	lardertest.StartRedis(t, lardertest.RedisOptions{Args: []string{
+		"--tls-port", port, "--tls-cert-file", certificate, "--tls-key-file", key, "--tls-ca-cert-file", certificate,
+	}})
+	works(t, read(map[string]string{
+		"REDIS_URL": "rediss://127.0.0.1:" + port, "REDIS_TLS_CA_FILE": certificate,
+		"REDIS_TLS_CERT_FILE": certificate, "REDIS_TLS_KEY_FILE": key,
+	}))
+	works(t, read(map[string]string{
+		"REDIS_HOST": "127.0.0.1", "REDIS_PORT": port, "REDIS_TLS_CA_FILE": certificate, "REDIS_TLS_SERVER_NAME": "redis.test",
+		"REDIS_TLS_CERT_FILE": certificate, "REDIS_TLS_KEY_FILE": key,
+	}))
+	_, events := openTier(t, Config{Address: "127.0.0.1:" + port, TLS: &tls.Config{}}, "shop")
+	events.await(t, 0, "disconnected redistier: tls: failed to verify certificate")
+}
+
+// selfSigned writes a certificate for 127.0.0.1 and redis.test with its key.
+func selfSigned(t *testing.T, dir string) (certificate, key string) {
+	t.Helper()
+	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "redis.test"},
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+		DNSNames: []string{"redis.test"}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
+		IsCA: true, BasicConstraintsValid: true,
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, private.Public(), private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	raw, err := x509.MarshalPKCS8PrivateKey(private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return writePEM(t, dir, "CERTIFICATE", der), writePEM(t, dir, "PRIVATE KEY", raw)
+}
+
+func writePEM(t *testing.T, dir, kind string, der []byte) string {
+	t.Helper()
+	name := filepath.Join(dir, strings.ReplaceAll(kind, " ", "_"))
+	if err := os.WriteFile(name, pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return name
+}
+
+func freeTLSPort(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	_, port, _ := net.SplitHostPort(l.Addr().String())
+	return port
+}
