@@ -49,7 +49,7 @@ func (p *junit) asReportError(err error) error {
 	switch {
 	case errors.As(err, &report):
 		return err
-	case p.clean.err != nil && p.clean.err != io.EOF:
+	case p.clean.err != io.EOF && errors.Is(err, p.clean.err):
 		return fmt.Errorf("read report: %w", err)
 	case errors.As(err, &syntax):
 		return malformed(syntax.Line, syntax.Msg)
