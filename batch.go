@@ -36,7 +36,7 @@ func (k *Keyspace[K, V]) GetMany(ctx context.Context, keys []K, load BatchLoader
 		seen[key] = struct{}{}
 		hash := k.hash(key)
 		if e := k.remembered(key, hash, now, b.config.floor); e != nil {
-			k.stats.memoryHits.Add()
+			k.stats.memoryHits.Add(hash)
 			b.add(key, e.value, e.negative)
 			continue
 		}

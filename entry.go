@@ -99,10 +99,20 @@ func tagList(gens []*generation) []*generation {
 var standing = NewEpoch()
 
 // ticketsOf returns tags that die with local invalidations of deps alone.
+// Entries share them while they live.
 func (c *Cache) ticketsOf(deps []string) []*generation {
-	tags := make([]*generation, len(deps))
-	for i, dep := range deps {
-		tags[i] = &generation{key: dep, epoch: standing, evidence: always, ticket: c.board.Issue(dep)}
+	var room [4]*generation
+	tags := room[:0]
+	for _, dep := range deps {
+		g := c.gens.copies.Get(dep)
+		if g == nil || g.epoch != standing || !g.live() {
+			g = &generation{key: dep, epoch: standing, evidence: always, ticket: c.board.Issue(dep)}
+			g.alone[0] = g
+			if c.remote == nil {
+				c.gens.copies.Put(dep, g, 1)
+			}
+		}
+		tags = append(tags, g)
 	}
-	return tags
+	return tagList(tags)
 }

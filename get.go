@@ -28,7 +28,7 @@ func (k *Keyspace[K, V]) Get(ctx context.Context, key K, load Loader[K, V], opts
 	config := k.readConfig(now, opts)
 	hash := k.hash(key)
 	if e := k.remembered(key, hash, now, config.floor); e != nil {
-		k.stats.memoryHits.Add()
+		k.stats.memoryHits.Add(hash)
 		return k.hand(e.value, e.negative)
 	}
 	return k.getSlow(ctx, key, hash, load, config)

@@ -18,7 +18,7 @@ func (k *Keyspace[K, V]) Lookup(ctx context.Context, key K, opts ...ReadOption) 
 	config := k.readConfig(now, opts)
 	hash := k.hash(key)
 	if e := k.remembered(key, hash, now, config.floor); e != nil {
-		k.stats.memoryHits.Add()
+		k.stats.memoryHits.Add(hash)
 		return k.hand(e.value, e.negative)
 	}
 	found, err := k.peek(ctx, key, hash, config)
