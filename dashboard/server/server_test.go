@@ -1,0 +1,225 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func newServer(o Options) *Server {
+	if o.API == nil {
+		o.API = http.NotFoundHandler()
+	}
+	if o.Pages == nil {
+		o.Pages = http.NotFoundHandler()
+	}
+	if o.Ping == nil {
+		o.Ping = func(context.Context) error { return nil }
+	}
+	o.Log = slog.New(slog.DiscardHandler)
+	return New(o)
+}
+
+func get(h http.Handler, path string) *httptest.ResponseRecorder {
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, httptest.NewRequest("GET", path, nil))
+	return w
+}
+
+// A missing Redis must not take the server out of the load balancer; a missing
+// database must.
+func TestReadinessFollowsTheDatabaseNotTheCache(t *testing.T) {
+	for _, c := range []struct {
+		name     string
+		ping     error
+		cache    func() bool
+		status   int
+		contains string
+	}{
+		{"all there", nil, func() bool { return true }, 200, `"status":"ready"`},
+		{"no cache", nil, nil, 200, `"cache":"off"`},
+		{"Redis away", nil, func() bool { return false }, 200, `"status":"degraded"`},
+		{"database away", errors.New("gone"), func() bool { return true }, 503, `"database":"away"`},
+	} {
+		s := newServer(Options{Ping: func(context.Context) error { return c.ping }, CacheConnected: c.cache})
+		if w := get(s, "/readyz"); w.Code != c.status || !strings.Contains(w.Body.String(), c.contains) {
+			t.Errorf("%s: got %d %s", c.name, w.Code, w.Body)
+		}
+		if w := get(s, "/healthz"); w.Code != 200 {
+			t.Errorf("%s: health: got %d", c.name, w.Code)
+		}
+	}
+}
+
+// Requests that run when the end is asked for get their answer, while new ones
+// are sent elsewhere by the failing readiness.
+func TestTheEndWaitsForRunningRequests(t *testing.T) {
+	entered, release := make(chan struct{}), make(chan struct{})
+	s := newServer(Options{Pages: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		close(entered)
+		<-release
+		_, _ = io.WriteString(w, "done")
+	})})
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, end := context.WithCancel(t.Context())
+	served := make(chan error, 1)
+	go func() { served <- s.Serve(ctx, listener) }()
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	answered := make(chan string, 1)
+	go func() {
+		response, err := client.Get("http://" + listener.Addr().String() + "/slow")
+		if err != nil {
+			answered <- err.Error()
+			return
+		}
+		body, _ := io.ReadAll(response.Body)
+		_ = response.Body.Close()
+		answered <- string(body)
+	}()
+	<-entered
+	end()
+	for !s.Draining() {
+		time.Sleep(time.Millisecond)
+	}
+	if w := get(s, "/readyz"); w.Code != 503 || !strings.Contains(w.Body.String(), "draining") {
+		t.Errorf("readiness while draining: %d %s", w.Code, w.Body)
+	}
+	close(release)
+	if got := <-answered; got != "done" {
+		t.Errorf("running request: %s", got)
+	}
+	if err := <-served; err != nil {
+		t.Errorf("serve: %v", err)
+	}
+}
+
+func TestARequestThatDoesNotEndIsCutOff(t *testing.T) {
+	entered := make(chan struct{})
+	s := newServer(Options{DrainTime: 20 * time.Millisecond, Pages: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		close(entered)
+		<-r.Context().Done()
+	})})
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, end := context.WithCancel(t.Context())
+	served := make(chan error, 1)
+	go func() { served <- s.Serve(ctx, listener) }()
+	conn, err := net.Dial("tcp", listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if _, err := io.WriteString(conn, "GET /hang HTTP/1.1\r\nHost: x\r\n\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	<-entered
+	end()
+	if err := <-served; err != nil {
+		t.Errorf("serve: %v", err)
+	}
+}
+
+func TestChangesNeedATokenWhereRequired(t *testing.T) {
+	const token = "0123456789abcdef"
+	ok := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(204) })
+	for _, c := range []struct {
+		name, method, path, header string
+		access                     Access
+		status                     int
+	}{
+		{"reading", "GET", "/api/v1/suites", "", Access{true, token}, 204},
+		{"open", "POST", "/api/v1/suites", "", Access{}, 204},
+		{"no token", "POST", "/api/v1/suites", "", Access{true, token}, 401},
+		{"wrong token", "DELETE", "/api/v1/suites/1", "Bearer 0123456789abcdeX", Access{true, token}, 401},
+		{"right token", "DELETE", "/api/v1/suites/1", "bearer " + token, Access{true, token}, 204},
+		{"other scheme", "PUT", "/api/v1/suites/1", "Basic " + token, Access{true, token}, 401},
+		{"empty token where none is set", "POST", "/upload", "Bearer ", Access{true, ""}, 401},
+		{"theme", "POST", "/settings/theme", "", Access{true, token}, 204},
+		{"unknown method", "BREW", "/api/v1/suites", "", Access{true, token}, 401},
+	} {
+		r := httptest.NewRequest(c.method, c.path, nil)
+		if c.header != "" {
+			r.Header.Set("Authorization", c.header)
+		}
+		w := httptest.NewRecorder()
+		newServer(Options{API: ok, Pages: ok, Access: c.access}).ServeHTTP(w, r)
+		if w.Code != c.status {
+			t.Errorf("%s: got %d %s", c.name, w.Code, w.Body)
+		}
+		if w.Code == 401 && (w.Header().Get("WWW-Authenticate") == "" || w.Header().Get("Content-Type") != "application/problem+json") {
+			t.Errorf("%s: headers %v", c.name, w.Header())
+		}
+	}
+}
+
+// A page of another site must not change data with the reader's network position.
+func TestAnotherOriginCannotChangeAnything(t *testing.T) {
+	s := newServer(Options{API: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(204) })})
+	for site, status := range map[string]int{"cross-site": 403, "same-site": 403, "same-origin": 204, "none": 204, "": 204} {
+		r := httptest.NewRequest("POST", "/api/v1/suites", nil)
+		if site != "" {
+			r.Header.Set("Sec-Fetch-Site", site)
+		}
+		w := httptest.NewRecorder()
+		if s.ServeHTTP(w, r); w.Code != status {
+			t.Errorf("%q: got %d", site, w.Code)
+		}
+	}
+}
+
+// Labels must not hold what a client can invent, or the series grow without bound.
+func TestMetricsAreByRoutePattern(t *testing.T) {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /api/v1/suites/{id}", func(http.ResponseWriter, *http.Request) {})
+	mux.HandleFunc("GET /api/v1/panic", func(http.ResponseWriter, *http.Request) { panic("boom") })
+	s := newServer(Options{API: mux})
+	get(s, "/api/v1/suites/1")
+	get(s, "/api/v1/suites/2")
+	get(s, "/api/v1/made/up")
+	get(s, "/made/up")
+	if w := get(s, "/api/v1/panic"); w.Code != 500 {
+		t.Errorf("panic: got %d", w.Code)
+	}
+	r := httptest.NewRequest("MADEUP", "/x", nil)
+	s.ServeHTTP(httptest.NewRecorder(), r)
+	text := get(s, "/metrics").Body.String()
+	for _, line := range []string{
+		`qadash_http_request_seconds_count{method="GET",route="/api/v1/suites/{id}",status="200"} 2`,
+		`qadash_http_request_seconds_count{method="GET",route="/api/v1/panic",status="500"} 1`,
+		`qadash_http_request_seconds_count{method="GET",route="unmatched",status="404"} 2`,
+		`qadash_http_request_seconds_count{method="other",route="unmatched",status="404"} 1`,
+	} {
+		if !strings.Contains(text, line) {
+			t.Errorf("missing: %s", line)
+		}
+	}
+	if strings.Contains(strings.ToLower(text), "madeup") || strings.Contains(text, "made/up") {
+		t.Error("a label holds what the client sent")
+	}
+}
+
+func TestEveryAnswerCarriesThePolicy(t *testing.T) {
+	s := newServer(Options{})
+	for _, path := range []string{"/", "/api/v1/x", "/healthz", "/metrics"} {
+		h := get(s, path).Header()
+		if csp := h.Get("Content-Security-Policy"); !strings.Contains(csp, "default-src 'self'") || strings.Contains(csp, "unsafe") || h.Get("X-Content-Type-Options") != "nosniff" {
+			t.Errorf("%s: %v", path, h)
+		}
+	}
+}
