@@ -199,7 +199,7 @@ func (s *web) theme(w http.ResponseWriter, r *http.Request) {
 
 // backTo is the path of the referring page, never another host.
 func backTo(r *http.Request) string {
-	referer, err := r.URL.Parse(r.Referer())
+	referer, err := url.Parse(r.Referer())
 	if err != nil || !strings.HasPrefix(referer.Path, "/") || strings.HasPrefix(referer.Path, "//") {
 		return "/"
 	}
