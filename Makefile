@@ -1,0 +1,70 @@
+# Two commands matter: `make run` starts the dashboard, `make test` checks everything.
+# Both need Go, git and make; what else tests need, `make test` installs.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+# Programs that scripts/install-test-deps links here win over the system's.
+export PATH := $(CURDIR)/bin/tools:$(PATH)
+
+# The modules of go.work as arguments of go: "./... ./dashboard/..."
+packages = $(shell go list -m -f '{{.Dir}}/...')
+
+GOLANGCI := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.12.2
+GOVULN   := golang.org/x/vuln/cmd/govulncheck@v1.1.4
+READS    ?= 10000000
+FUZZTIME ?= 1m
+
+.PHONY: help
+help: ## show this
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: run
+run: ## start the dashboard on http://127.0.0.1:8000 (SQLite; Redis as REDIS_* say, if there is one)
+	@go run ./dashboard/cmd/qadash serve
+
+.PHONY: build
+build: ## compile qadash into bin/
+	@CGO_ENABLED=0 go build -trimpath -o bin/qadash ./dashboard/cmd/qadash
+
+.PHONY: test
+test: ## install what tests need, then formatting, vet and all tests under the race detector
+	@scripts/test
+
+.PHONY: deps
+deps: ## install what tests need (redis-server, chromium, a C compiler) where it is missing
+	@scripts/install-test-deps
+
+.PHONY: fmt
+fmt: ## format all Go files
+	@gofmt -w $$(git ls-files --cached --others --exclude-standard '*.go')
+
+.PHONY: fuzz
+fuzz: ## run every fuzz target for FUZZTIME (1m) each
+	@scripts/fuzz $(FUZZTIME)
+
+.PHONY: consistency
+consistency: deps ## READS (10 million) reads against concurrent invalidations: no stale one may be found
+	@LARDER_READS=$(READS) go test -count=1 -timeout 60m -v -run 'Consistency|Stale|Freshness' ./lardertest
+
+.PHONY: resilience
+resilience: deps ## process tests in their long form: Redis stopped for 10 s, 1000 renames through HTTP
+	@LARDER_PROCESS_TESTS=long go test -count=1 -timeout 20m -v ./internal/e2e ./dashboard/internal/e2e
+
+.PHONY: bench
+bench: deps ## run the benchmarks and render docs/benchmarks.md
+	@scripts/bench
+
+.PHONY: lint
+lint: ## golangci-lint with .golangci.yml over every module
+	@for dir in $$(go list -m -f '{{.Dir}}'); do echo "lint $$dir"; (cd $$dir && go run $(GOLANGCI) run --config $(CURDIR)/.golangci.yml ./...); done
+
+.PHONY: vuln
+vuln: ## known vulnerabilities in what the modules call; needs the vulnerability database
+	@for dir in $$(go list -m -f '{{.Dir}}'); do echo "vuln $$dir"; (cd $$dir && go run $(GOVULN) ./...); done
+
+.PHONY: clean
+clean: ## remove what make made; not the data of the dashboard
+	@rm -rf bin dist
