@@ -127,8 +127,8 @@ func AppendLease(dst []byte, t Token) []byte {
 }
 
 // Append appends the bytes of a value. It fails on more than [MaxTags] tags, a
-// deadline before 2024 or after 2058, a soft deadline after the hard one, and a
-// codec above 7.
+// deadline before 2024 or after 2058, a soft deadline after the hard one or more
+// than 34 years before it (an unset one, say), and a codec above 7.
 func Append(dst []byte, e *Entry) ([]byte, error) {
 	hard := e.Hard - epoch2024
 	switch {
@@ -136,6 +136,8 @@ func Append(dst []byte, e *Entry) ([]byte, error) {
 		return nil, fmt.Errorf("frame: hard deadline %d ms is outside 2024 to 2058", e.Hard)
 	case e.Soft > e.Hard:
 		return nil, fmt.Errorf("frame: soft deadline %d ms is after the hard one %d ms", e.Soft, e.Hard)
+	case e.Soft < e.Hard-maxHard:
+		return nil, fmt.Errorf("frame: soft deadline %d ms is more than %d ms before the hard one", e.Soft, int64(maxHard))
 	case len(e.Pairs) > MaxTags:
 		return nil, fmt.Errorf("frame: %d tags, the limit is %d", len(e.Pairs), MaxTags)
 	case e.Codec > codecMask || e.Compression > 3:
