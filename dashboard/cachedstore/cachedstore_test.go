@@ -1,0 +1,138 @@
+package cachedstore_test
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"path/filepath"
+	"sync/atomic"
+	"testing"
+
+	"github.com/larder-go/larder"
+	"github.com/larder-go/larder/dashboard"
+	"github.com/larder-go/larder/dashboard/cachedstore"
+	"github.com/larder-go/larder/dashboard/sqlstore"
+	"github.com/larder-go/larder/dashboard/storetest"
+	"github.com/larder-go/larder/lardertest"
+	"github.com/larder-go/larder/redistier"
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// namespaces numbers the namespaces of stores that share a server.
+var namespaces atomic.Int64
+
+var quiet = slog.New(slog.NewTextHandler(io.Discard, nil))
+
+func openDatabase(t testing.TB, path string, clock *storetest.Clock) *sqlstore.Store {
+	t.Helper()
+	s, err := sqlstore.Open(t.Context(), path, sqlstore.Options{Now: clock.Now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s.Close() })
+	return s
+}
+
+// overRedis returns a cache with its tier on the server.
+func overRedis(t testing.TB, redis *lardertest.RedisServer, namespace string) *larder.Cache {
+	t.Helper()
+	cache, err := redistier.Open(t.Context(), redistier.Config{Address: redis.Addr()}, larder.Options{Namespace: namespace, Logger: quiet})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = cache.Close() })
+	return cache
+}
+
+func cached(t testing.TB, inner dashboard.Store, cache *larder.Cache, o cachedstore.Options) *cachedstore.Store {
+	t.Helper()
+	o.Logger = quiet
+	s, err := cachedstore.New(inner, cache, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func TestConformsInMemory(t *testing.T) {
+	storetest.Run(t, func(t *testing.T, clock *storetest.Clock) dashboard.Store {
+		cache, err := larder.New(larder.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = cache.Close() })
+		return cached(t, openDatabase(t, filepath.Join(t.TempDir(), "qa.db"), clock), cache, cachedstore.Options{})
+	})
+}
+
+func TestConformsOverRedis(t *testing.T) {
+	redis := lardertest.StartRedis(t)
+	for name, rows := range map[string]larder.Tiers{"rows in both tiers": larder.BothTiers, "rows in memory": larder.MemoryOnly} {
+		t.Run(name, func(t *testing.T) {
+			storetest.Run(t, func(t *testing.T, clock *storetest.Clock) dashboard.Store {
+				cache := overRedis(t, redis, fmt.Sprint("n", namespaces.Add(1)))
+				return cached(t, openDatabase(t, filepath.Join(t.TempDir(), "qa.db"), clock), cache, cachedstore.Options{Rows: rows})
+			})
+		})
+	}
+}
+
+// An answer names the tier that it came from, for the strip at the foot of a page.
+func TestTraceNamesTheTier(t *testing.T) {
+	redis := lardertest.StartRedis(t)
+	db := openDatabase(t, filepath.Join(t.TempDir(), "qa.db"), storetest.NewClock())
+	a := cached(t, db, overRedis(t, redis, "n"), cachedstore.Options{})
+	b := cached(t, db, overRedis(t, redis, "n"), cachedstore.Options{})
+	for i, x := range []struct {
+		store dashboard.Store
+		want  dashboard.Tier
+	}{{a, dashboard.TierDatabase}, {a, dashboard.TierMemory}, {b, dashboard.TierRedis}, {b, dashboard.TierMemory}} {
+		trace := new(dashboard.Trace)
+		if _, err := x.store.Stats(dashboard.WithTrace(t.Context(), trace)); err != nil {
+			t.Fatal(err)
+		}
+		if got := trace.Answers(); len(got) != 1 || got[0].Tier != x.want || got[0].Read != "dashboard" || got[0].Took <= 0 {
+			t.Fatalf("answers of read %d are %+v, want one from %s", i, got, x.want)
+		}
+	}
+}
+
+// Keys are what people look for with redis-cli.
+func TestKeysInRedis(t *testing.T) {
+	redis := lardertest.StartRedis(t)
+	db := openDatabase(t, filepath.Join(t.TempDir(), "qa.db"), storetest.NewClock())
+	s := cached(t, db, overRedis(t, redis, "qa"), cachedstore.Options{})
+	ctx := context.Background()
+	suite, _, err := s.CreateSuite(ctx, dashboard.NewSuite{Name: "s"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	page := dashboard.Page{Skip: 20, Limit: 10}
+	_, err1 := s.Suite(ctx, suite.ID)
+	_, err2 := s.Suites(ctx, dashboard.SuiteFilter{}, page)
+	_, err3 := s.Cases(ctx, dashboard.CaseFilter{}, page)
+	_, err4 := s.Cases(ctx, dashboard.CaseFilter{SuiteID: suite.ID}, page)
+	_, err5 := s.Executions(ctx, dashboard.ExecutionFilter{SuiteID: suite.ID, Status: dashboard.StatusPassed, Branch: "a:b*"}, page)
+	_, err6 := s.Stats(ctx)
+	_, err7 := s.Trends(ctx, 30, nil)
+	_, err8 := s.Recent(ctx, 10)
+	_, err9 := s.TestTypes(ctx)
+	_, err10 := s.Performance(ctx)
+	for _, err := range []error{err1, err2, err3, err4, err5, err6, err7, err8, err9, err10} {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, key := range []string{
+		"suite:1", "suites:list:skip:20:limit:10", "cases:list:skip:20:limit:10", "cases:list:suite:1:skip:20:limit:10",
+		"executions:list:suite:1:status:passed:branch:a%3Ab%2A:skip:20:limit:10", "dashboard:stats", "dashboard:trends:days:30",
+		"dashboard:recent:limit:10", "dashboard:test_types_distribution", "dashboard:performance_metrics",
+	} {
+		if got, err := redis.Command("EXISTS", "qa:"+key); err != nil || got != "1" {
+			t.Errorf("EXISTS %s is %q, %v", key, got, err)
+		}
+	}
+}

@@ -1,0 +1,101 @@
+// Package cachedstore is a [dashboard.Store] over another one, with Larder in
+// between. It is the only package of the dashboard that knows about the cache.
+//
+// Reads go through a keyspace each; what they depend on is declared there, in
+// spaces.go. Mutations go to the store below, read nothing from the cache, and
+// invalidate right after their commit what targets.go derives from their
+// [dashboard.Change]. Results, whose pages are large and whose executions are
+// mostly read once, and searches are not cached.
+package cachedstore
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync/atomic"
+	"time"
+
+	"github.com/larder-go/larder"
+	"github.com/larder-go/larder/dashboard"
+)
+
+// Options adjust a store. The zero value works.
+type Options struct {
+	// Rows says where single suites, cases and executions are kept. Default
+	// larder.BothTiers; larder.MemoryOnly suits an embedded database, whose point
+	// read is faster than a Redis hit. Invalidations reach every process either way.
+	Rows larder.Tiers
+	// Exact makes every read exact, as dashboard.WithExact does for one. Default:
+	// a read may be as old as larder.Options.MaxStaleness.
+	Exact bool
+	// InvalidateTimeout bounds the invalidations of one mutation. Default 2 s. What is not
+	// confirmed by then is retried by the cache.
+	InvalidateTimeout time.Duration
+	// Logger is told when invalidations cannot be confirmed, and when they can
+	// again. Default slog.Default.
+	Logger *slog.Logger
+}
+
+// Store is a [dashboard.Store] that answers reads from a cache. It starts no goroutines.
+type Store struct {
+	inner   dashboard.Store
+	cache   *larder.Cache
+	options Options
+	spaces  spaces
+	// unconfirmed is set while invalidations fail, so that each change of state is logged once.
+	unconfirmed atomic.Bool
+}
+
+var (
+	_ dashboard.Store  = (*Store)(nil)
+	_ dashboard.Seeder = (*Store)(nil)
+)
+
+// New returns a store that reads inner through cache. It declares its keyspaces
+// in the cache, so a cache serves one such store. Close closes neither.
+func New(inner dashboard.Store, cache *larder.Cache, options Options) (*Store, error) {
+	if options.InvalidateTimeout <= 0 {
+		options.InvalidateTimeout = 2 * time.Second
+	}
+	if options.Logger == nil {
+		options.Logger = slog.Default()
+	}
+	s := &Store{inner: inner, cache: cache, options: options}
+	return s, s.declare()
+}
+
+// Ping asks the database; the cache may be away.
+func (s *Store) Ping(ctx context.Context) error { return s.inner.Ping(ctx) }
+
+// Close does nothing: whoever opened the store below and the cache closes them.
+func (s *Store) Close() error { return nil }
+
+// committed invalidates what a mutation changed. The mutation is done by now and
+// its caller may have gone, so neither his context ends the invalidation nor does
+// its failure make the mutation fail: the cache serves what is concerned from the
+// database until Redis has confirmed.
+func (s *Store) committed(ctx context.Context, change dashboard.Change) {
+	if change.Empty() {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.options.InvalidateTimeout)
+	defer cancel()
+	err := s.cache.Invalidate(ctx, s.Targets(change)...)
+	switch {
+	case errors.Is(err, larder.ErrClosed):
+	case err != nil:
+		if s.unconfirmed.CompareAndSwap(false, true) {
+			s.options.Logger.Warn("invalidations are not confirmed; this process reads what they concern from the database and retries, others may serve it until it expires", "error", err)
+		}
+	case s.unconfirmed.CompareAndSwap(true, false):
+		s.options.Logger.Info("invalidations are confirmed again")
+	}
+}
+
+// done finishes a mutation that returns a value.
+func done[V any](ctx context.Context, s *Store, v V, change dashboard.Change, err error) (V, dashboard.Change, error) {
+	if err == nil {
+		s.committed(ctx, change)
+	}
+	return v, change, err
+}

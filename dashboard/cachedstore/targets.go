@@ -1,0 +1,103 @@
+package cachedstore
+
+import (
+	"strconv"
+
+	"github.com/larder-go/larder"
+	"github.com/larder-go/larder/dashboard"
+)
+
+// The tags. Each names what an entry depends on besides its own key.
+const (
+	tagSuites      = "suites"      // lists of suites, and the number of cases in them
+	tagSuiteNames  = "suite-names" // the name of any suite, which cases and executions show
+	tagCases       = "cases"       // lists over the cases of all suites
+	tagExecutions  = "executions"  // lists over the executions of all suites
+	tagStats       = "stats"
+	tagTrends      = "trends"
+	tagRecent      = "recent"
+	tagTypes       = "types"
+	tagPerformance = "performance"
+	tagHealth      = "health"
+	// tagRows covers every single row: one deletion instead of thousands after a
+	// mutation that touched that many.
+	tagRows = "rows"
+)
+
+// manyRows is the number of rows of one mutation from which they are invalidated together.
+const manyRows = 200
+
+func tagCasesOf(suite int64) string      { return "cases:suite:" + strconv.FormatInt(suite, 10) }
+func tagExecutionsOf(suite int64) string { return "executions:suite:" + strconv.FormatInt(suite, 10) }
+
+// targetSet collects targets, each once.
+type targetSet struct {
+	list []larder.Target
+	tags map[string]bool
+}
+
+func (t *targetSet) tag(names ...string) {
+	for _, name := range names {
+		if !t.tags[name] {
+			t.tags[name] = true
+			t.list = append(t.list, larder.Tag(name))
+		}
+	}
+}
+
+// Targets returns what a change invalidates. It depends on nothing else, so an
+// outbox may store the change and derive the targets when it carries them out.
+func (s *Store) Targets(change dashboard.Change) []larder.Target {
+	t := &targetSet{tags: make(map[string]bool)}
+	many := len(change.Suites)+len(change.Cases)+len(change.Executions) >= manyRows
+	if many {
+		t.tag(tagRows)
+	}
+	for _, c := range change.Suites {
+		if !many {
+			t.list = append(t.list, s.spaces.suite.space.Key(c.ID))
+		}
+		t.suite(c)
+	}
+	suites := make(map[int64]bool)
+	for _, c := range change.Cases {
+		if !many {
+			t.list = append(t.list, s.spaces.testCase.space.Key(c.ID))
+		}
+		t.testCase(c)
+		suites[c.SuiteID], suites[c.OldSuiteID] = true, true
+	}
+	for _, c := range change.Executions {
+		if !many {
+			t.list = append(t.list, s.spaces.execution.space.Key(c.ID))
+		}
+		t.execution(c)
+	}
+	for id := range suites { // whose number of cases may have changed
+		t.list = append(t.list, s.spaces.suite.space.Key(id))
+	}
+	return t.list
+}
+
+func (t *targetSet) suite(c dashboard.SuiteChange) {
+	t.tag(tagSuites)
+	if c.Op == dashboard.Created {
+		t.tag(tagStats)
+		return
+	}
+	t.tag(tagSuiteNames, tagCases, tagCasesOf(c.ID), tagExecutions, tagExecutionsOf(c.ID), tagRecent, tagPerformance, tagHealth)
+	if c.Op == dashboard.Deleted {
+		t.tag(tagStats, tagTypes)
+	}
+}
+
+func (t *targetSet) testCase(c dashboard.CaseChange) {
+	t.tag(tagCases, tagCasesOf(c.SuiteID), tagCasesOf(c.OldSuiteID), tagTypes)
+	if c.Op != dashboard.Updated || c.SuiteID != c.OldSuiteID {
+		t.tag(tagSuites, tagStats)
+	}
+}
+
+func (t *targetSet) execution(c dashboard.ExecutionChange) {
+	t.tag(tagExecutions, tagExecutionsOf(c.SuiteID), tagStats, tagTrends, tagRecent, tagPerformance, tagHealth)
+}
