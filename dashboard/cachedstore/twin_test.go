@@ -1,0 +1,341 @@
+package cachedstore_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"path/filepath"
+	"reflect"
+	"testing"
+	"time"
+
+	"github.com/larder-go/larder"
+	"github.com/larder-go/larder/dashboard"
+	"github.com/larder-go/larder/dashboard/cachedstore"
+	"github.com/larder-go/larder/dashboard/storetest"
+	"github.com/larder-go/larder/lardertest"
+	"github.com/larder-go/larder/redistier"
+)
+
+// staleness is T of the caches under test: short, so that waiting for it is.
+const staleness = 200 * time.Millisecond
+
+// node is one process: its own connections and its own cache.
+type node struct {
+	store *cachedstore.Store
+	cache *larder.Cache
+}
+
+// world is two nodes with one database and one Redis, and the database itself as
+// the twin that has no cache.
+type world struct {
+	*testing.T
+	redis *lardertest.RedisServer
+	nodes [2]node
+	twin  dashboard.Store
+	clock *storetest.Clock
+	rand  *rand.Rand
+	// ids are the highest so far.
+	suites, cases, executions int64
+	names                     int
+}
+
+func newWorld(t *testing.T, rows larder.Tiers, seed uint64) *world {
+	w := &world{T: t, redis: lardertest.StartRedis(t), clock: storetest.NewClock(), rand: rand.New(rand.NewPCG(seed, 0))}
+	path := filepath.Join(t.TempDir(), "qa.db")
+	for i := range w.nodes {
+		cache, err := redistier.Open(t.Context(), redistier.Config{Address: w.redis.Addr()},
+			larder.Options{Namespace: "twin", MaxStaleness: staleness, Logger: quiet})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = cache.Close() })
+		w.nodes[i] = node{cached(t, openDatabase(t, path, w.clock), cache, cachedstore.Options{Rows: rows}), cache}
+	}
+	w.twin = openDatabase(t, path, w.clock)
+	return w
+}
+
+// mutate does one random mutation through a random node and returns the node.
+func (w *world) mutate() (node, string) {
+	w.clock.Advance(time.Duration(w.rand.IntN(900)) * time.Millisecond)
+	n := w.nodes[w.rand.IntN(len(w.nodes))]
+	kinds := []string{"create suite", "update suite", "update suite", "delete suite", "create case", "create case", "update case", "move case", "delete case",
+		"create execution", "create execution", "start", "start", "results", "results", "stop", "finish", "finish", "ingest", "ingest", "reap"}
+	kind := kinds[w.rand.IntN(len(kinds))]
+	err := w.do(n.store, kind)
+	if err != nil && !errors.Is(err, dashboard.ErrNotFound) && !errors.Is(err, dashboard.ErrConflict) && !errors.Is(err, dashboard.ErrInvalid) {
+		w.Fatalf("%s: %v", kind, err)
+	}
+	return n, kind
+}
+
+func (w *world) any(max int64) int64 { return 1 + w.rand.Int64N(max+1) }
+
+func (w *world) name() string { w.names++; return fmt.Sprintf("name %d", w.names) }
+
+func (w *world) do(s dashboard.Store, kind string) (err error) {
+	ctx := w.Context()
+	var c dashboard.Change
+	switch kind {
+	case "create suite":
+		_, c, err = s.CreateSuite(ctx, dashboard.NewSuite{Name: w.name()})
+	case "update suite":
+		_, c, err = s.UpdateSuite(ctx, w.any(w.suites), dashboard.SuitePatch{Name: new(w.name()), IsActive: new(w.rand.IntN(2) == 0)})
+	case "delete suite":
+		c, err = s.DeleteSuite(ctx, w.any(w.suites))
+	case "create case":
+		_, c, err = s.CreateCase(ctx, dashboard.NewCase{SuiteID: w.any(w.suites), Name: w.name(), TestType: dashboard.TestTypes[w.rand.IntN(3)]})
+	case "update case":
+		_, c, err = s.UpdateCase(ctx, w.any(w.cases), dashboard.CasePatch{Name: new(w.name()), TestType: &dashboard.TestTypes[w.rand.IntN(3)]})
+	case "move case":
+		_, c, err = s.UpdateCase(ctx, w.any(w.cases), dashboard.CasePatch{SuiteID: new(w.any(w.suites))})
+	case "delete case":
+		c, err = s.DeleteCase(ctx, w.any(w.cases))
+	case "create execution":
+		_, c, err = s.CreateExecution(ctx, dashboard.NewExecution{SuiteID: w.any(w.suites), Branch: "main"})
+	case "start":
+		_, c, err = s.StartExecution(ctx, w.any(w.executions))
+	case "results":
+		_, c, err = s.AddResults(ctx, w.any(w.executions), []dashboard.NewResult{{CaseName: w.name(), Status: dashboard.ResultStatuses[w.rand.IntN(6)]}})
+	case "stop":
+		_, c, err = s.StopExecution(ctx, w.any(w.executions))
+	case "finish":
+		_, c, err = s.FinishExecution(ctx, w.any(w.executions), dashboard.Finish{})
+	case "ingest":
+		c, err = w.ingest(s)
+	case "reap":
+		_, c, err = s.ReapExecutions(ctx, w.clock.Now().Add(-5*time.Second))
+	}
+	w.note(c)
+	return err
+}
+
+// ingest uploads a report, now and then one that touches very many rows.
+func (w *world) ingest(s dashboard.Store) (dashboard.Change, error) {
+	in := dashboard.Ingestion{Suite: fmt.Sprintf("ingested %d", w.rand.IntN(3)), ContentHash: w.name()}
+	in.Branch = "main"
+	cases := 3
+	if w.rand.IntN(4) == 0 {
+		cases = 300
+	}
+	prefix := w.rand.IntN(4)
+	for i := range cases {
+		in.Report.Cases = append(in.Report.Cases, dashboard.ReportCase{Name: fmt.Sprintf("case %d.%d", prefix, i), Status: []dashboard.Status{"passed", "passed", "failed"}[w.rand.IntN(3)], DurationMS: w.rand.Int64N(1000)})
+	}
+	_, c, err := s.Ingest(w.Context(), in)
+	return c, err
+}
+
+func (w *world) note(c dashboard.Change) {
+	for _, x := range c.Suites {
+		w.suites = max(w.suites, x.ID)
+	}
+	for _, x := range c.Cases {
+		w.cases = max(w.cases, x.ID)
+	}
+	for _, x := range c.Executions {
+		w.executions = max(w.executions, x.ID)
+	}
+}
+
+// question is one read with its parameters.
+type question struct {
+	name string
+	ask  func(context.Context, dashboard.Store) (any, error)
+}
+
+func q[V any](name string, ask func(context.Context, dashboard.Store) (V, error)) question {
+	return question{name, func(ctx context.Context, s dashboard.Store) (any, error) { return ask(ctx, s) }}
+}
+
+// questions are all reads that are cached: every id up to the highest and one
+// beyond, or the newest and some others when there are many.
+func (w *world) questions() []question {
+	var out []question
+	add := func(more ...question) { out = append(out, more...) }
+	sample := func(highest int64, ask func(id int64) question) {
+		for id := max(1, highest-4); id <= highest+1; id++ {
+			add(ask(id))
+		}
+		for range 4 {
+			add(ask(w.any(highest)))
+		}
+	}
+	sample(w.suites, func(id int64) question {
+		add(q(fmt.Sprint("cases of suite ", id), func(ctx context.Context, s dashboard.Store) (any, error) {
+			return s.Cases(ctx, dashboard.CaseFilter{SuiteID: id}, dashboard.Page{Limit: 5})
+		}), q(fmt.Sprint("running executions of suite ", id), func(ctx context.Context, s dashboard.Store) (any, error) {
+			return s.Executions(ctx, dashboard.ExecutionFilter{SuiteID: id, Status: dashboard.StatusRunning}, dashboard.Page{})
+		}))
+		return q(fmt.Sprint("suite ", id), func(ctx context.Context, s dashboard.Store) (any, error) { return s.Suite(ctx, id) })
+	})
+	sample(w.cases, func(id int64) question {
+		return q(fmt.Sprint("case ", id), func(ctx context.Context, s dashboard.Store) (any, error) { return s.Case(ctx, id) })
+	})
+	sample(w.executions, func(id int64) question {
+		return q(fmt.Sprint("execution ", id), func(ctx context.Context, s dashboard.Store) (any, error) { return s.Execution(ctx, id) })
+	})
+	add(listQuestions()...)
+	add(figureQuestions()...)
+	return out
+}
+
+func listQuestions() []question {
+	page := dashboard.Page{Skip: 2, Limit: 7}
+	return []question{
+		q("suites", func(ctx context.Context, s dashboard.Store) (any, error) {
+			return s.Suites(ctx, dashboard.SuiteFilter{}, dashboard.Page{})
+		}),
+		q("a page of suites", func(ctx context.Context, s dashboard.Store) (any, error) {
+			return s.Suites(ctx, dashboard.SuiteFilter{}, page)
+		}),
+		q("active suites", func(ctx context.Context, s dashboard.Store) (any, error) {
+			return s.Suites(ctx, dashboard.SuiteFilter{Active: new(true)}, page)
+		}),
+		q("suites by text", func(ctx context.Context, s dashboard.Store) (any, error) {
+			return s.Suites(ctx, dashboard.SuiteFilter{Query: "1"}, page)
+		}),
+		q("cases", func(ctx context.Context, s dashboard.Store) (any, error) {
+			return s.Cases(ctx, dashboard.CaseFilter{}, page)
+		}),
+		q("cases by type", func(ctx context.Context, s dashboard.Store) (any, error) {
+			return s.Cases(ctx, dashboard.CaseFilter{TestType: "ui"}, page)
+		}),
+		q("executions", func(ctx context.Context, s dashboard.Store) (any, error) {
+			return s.Executions(ctx, dashboard.ExecutionFilter{}, page)
+		}),
+		q("failed executions", func(ctx context.Context, s dashboard.Store) (any, error) {
+			return s.Executions(ctx, dashboard.ExecutionFilter{Status: dashboard.StatusFailed}, page)
+		}),
+	}
+}
+
+func figureQuestions() []question {
+	return []question{
+		q("stats", func(ctx context.Context, s dashboard.Store) (any, error) { return s.Stats(ctx) }),
+		q("trends", func(ctx context.Context, s dashboard.Store) (any, error) { return s.Trends(ctx, 3, nil) }),
+		q("trends in a zone", func(ctx context.Context, s dashboard.Store) (any, error) {
+			return s.Trends(ctx, 3, time.FixedZone("CET", 3600))
+		}),
+		q("recent", func(ctx context.Context, s dashboard.Store) (any, error) { return s.Recent(ctx, 10) }),
+		q("types", func(ctx context.Context, s dashboard.Store) (any, error) { return s.TestTypes(ctx) }),
+		q("performance", func(ctx context.Context, s dashboard.Store) (any, error) { return s.Performance(ctx) }),
+		q("health", func(ctx context.Context, s dashboard.Store) (any, error) { return s.Health(ctx, "main") }),
+	}
+}
+
+// answer is what a question brought, error included.
+type answer struct {
+	value any
+	err   string
+}
+
+func (x question) put(ctx context.Context, s dashboard.Store) answer {
+	v, err := x.ask(ctx, s)
+	if err != nil {
+		return answer{err: err.Error()}
+	}
+	return answer{value: v}
+}
+
+// compare holds that every read of every node equals that of the twin: exactly
+// and at once where the read is exact or its node made the last change, within T
+// elsewhere.
+func (w *world) compare(changed node, after string) {
+	w.Helper()
+	exact := dashboard.WithExact(w.Context())
+	for _, x := range w.questions() {
+		want := x.put(w.Context(), w.twin)
+		for i, n := range w.nodes {
+			if got := x.put(exact, n.store); !reflect.DeepEqual(got, want) {
+				w.Fatalf("after %s, exact read of %s by node %d:\n%+v\nwant\n%+v", after, x.name, i, got, want)
+			}
+			within := time.Duration(0)
+			if n != changed {
+				within = staleness
+			}
+			w.equalWithin(within, func() answer { return x.put(w.Context(), n.store) }, want, fmt.Sprintf("after %s, read of %s by node %d", after, x.name, i))
+		}
+	}
+}
+
+// equalWithin asks until the answer is the wanted one, at most for d.
+func (w *world) equalWithin(d time.Duration, ask func() answer, want answer, what string) {
+	w.Helper()
+	deadline := time.Now().Add(d)
+	for {
+		begun := time.Now()
+		got := ask()
+		if reflect.DeepEqual(got, want) {
+			return
+		}
+		if begun.After(deadline) || d == 0 {
+			w.Fatalf("%s:\n%+v\nwant\n%+v", what, got, want)
+		}
+		time.Sleep(time.Millisecond)
+	}
+}
+
+// settled waits until both nodes are connected and owe no invalidation.
+func (w *world) settled() {
+	w.Helper()
+	deadline := time.Now().Add(20 * time.Second)
+	for _, n := range w.nodes {
+		for h := n.cache.Health(); h.Remote != "connected" || h.Pending > 0; h = n.cache.Health() {
+			if time.Now().After(deadline) {
+				w.Fatalf("health is still %+v", h)
+			}
+			time.Sleep(5 * time.Millisecond)
+		}
+	}
+}
+
+func (w *world) ok(err error) {
+	w.Helper()
+	if err != nil {
+		w.Fatal(err)
+	}
+}
+
+// After every mutation each cached read of two nodes equals that of a twin
+// without cache, also while Redis hangs, after it was killed and while it is gone.
+func TestTwinWithoutCache(t *testing.T) {
+	for name, rows := range map[string]larder.Tiers{"rows in both tiers": larder.BothTiers, "rows in memory": larder.MemoryOnly} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			seed := rand.Uint64()
+			t.Logf("seed %d", seed)
+			w := newWorld(t, rows, seed)
+			w.run("at the start", 150)
+			w.ok(w.redis.Stop())
+			w.run("while Redis hangs", 12)
+			w.ok(w.redis.Cont())
+			w.settled()
+			w.run("after Redis hung", 50)
+			w.ok(w.redis.Kill())
+			w.run("while Redis is gone", 12)
+			w.ok(w.redis.Restart(t.Context()))
+			w.settled()
+			w.run("after Redis came back", 50)
+			for i, n := range w.nodes {
+				st := n.cache.Stats()
+				t.Logf("node %d: %d invalidations, %d pushes, %d entries", i, st.Invalidations, st.Pushes, st.MemoryEntries)
+				for space, k := range st.Keyspaces {
+					if rows == larder.BothTiers && (k.MemoryHits == 0 || k.RemoteHits+k.NegativeHits == 0) || k.Loads == 0 {
+						t.Errorf("the test did not reach every tier of %s: %+v", space, k)
+					}
+				}
+			}
+		})
+	}
+}
+
+func (w *world) run(when string, mutations int) {
+	w.Helper()
+	for i := range mutations {
+		n, kind := w.mutate()
+		w.compare(n, fmt.Sprintf("%s %s (%d)", kind, when, i))
+	}
+}
