@@ -108,7 +108,7 @@ func (c *conn) dial(ctx context.Context) (net.Conn, error) {
 	if !c.dialed.CompareAndSwap(false, true) {
 		return nil, errRedial
 	}
-	w, err := dial(ctx, c.cfg, c.fail)
+	w, err := dial(ctx, c.cfg, &c.flow, c.fail)
 	if err != nil {
 		return nil, err
 	}

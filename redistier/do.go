@@ -2,6 +2,7 @@ package redistier
 
 import (
 	"context"
+	"sync"
 
 	"github.com/redis/rueidis"
 
@@ -20,8 +21,8 @@ func (c *conn) do(ctx context.Context, ops []larder.Op, replies []larder.Reply) 
 	switch {
 	case len(ops) == 0:
 		return
-	case len(ops) == 1 && ops[0].Kind == larder.OpGet:
-		replies[0] = c.get(ctx, ops[0].Key)
+	case run(ops) == len(ops):
+		c.doOne(ctx, ops, replies)
 		return
 	}
 	steps, commands := c.plan(ops)
@@ -34,10 +35,19 @@ func (c *conn) do(ctx context.Context, ops []larder.Op, replies []larder.Reply) 
 	}
 }
 
+// doOne carries out what a single command can.
+func (c *conn) doOne(ctx context.Context, ops []larder.Op, replies []larder.Reply) {
+	result := c.sendOne(ctx, c.command(ops, false))
+	if isMissing(&result) {
+		result = c.sendOne(ctx, c.command(ops, true))
+	}
+	c.receive(ops, &result, replies)
+}
+
 // plan builds a command per op, and one per run of reads.
 func (c *conn) plan(ops []larder.Op) ([]step, []rueidis.Completed) {
-	steps := make([]step, 0, len(ops))
-	commands := make([]rueidis.Completed, 0, len(ops))
+	n := countSteps(ops)
+	steps, commands := make([]step, 0, n), make([]rueidis.Completed, 0, n)
 	for first := 0; first < len(ops); {
 		s := step{first: first, count: run(ops[first:])}
 		commands = append(commands, c.command(ops[first:first+s.count], false))
@@ -45,6 +55,14 @@ func (c *conn) plan(ops []larder.Op) ([]step, []rueidis.Completed) {
 		first += s.count
 	}
 	return steps, commands
+}
+
+func countSteps(ops []larder.Op) int {
+	n := 0
+	for first := 0; first < len(ops); first += run(ops[first:]) {
+		n++
+	}
+	return n
 }
 
 // run returns how many leading ops one command can serve.
@@ -66,14 +84,20 @@ func (c *conn) send(ctx context.Context, commands []rueidis.Completed) []rueidis
 		}
 		return results
 	}
-	if len(commands) == 1 {
-		result := c.client.Do(ctx, commands[0])
-		c.flow.leave(ctx, mark, result.NonRedisError())
-		return []rueidis.RedisResult{result}
-	}
 	results := c.client.DoMulti(ctx, commands...)
 	c.flow.leave(ctx, mark, results[len(results)-1].NonRedisError())
 	return results
+}
+
+// sendOne sends one command and waits for its reply within ctx.
+func (c *conn) sendOne(ctx context.Context, command rueidis.Completed) rueidis.RedisResult {
+	mark, err := c.flow.enter(ctx, c.dead)
+	if err != nil {
+		return rueidis.NewErrorResult(err)
+	}
+	result := c.client.Do(ctx, command)
+	c.flow.leave(ctx, mark, result.NonRedisError())
+	return result
 }
 
 // firstMissing returns the first result that is NOSCRIPT, -1 without any.
@@ -122,11 +146,7 @@ func (c *conn) command(ops []larder.Op, eval bool) rueidis.Completed {
 	op := &ops[0]
 	switch {
 	case len(ops) > 1:
-		get := c.client.B().Mget().Key(op.Key)
-		for i := range ops[1:] {
-			get = get.Key(ops[i+1].Key)
-		}
-		return get.Build()
+		return c.mget(ops)
 	case op.Kind == larder.OpGet:
 		return c.client.B().Get().Key(op.Key).Build()
 	case op.Kind == larder.OpDelete:
@@ -138,3 +158,17 @@ func (c *conn) command(ops []larder.Op, eval bool) rueidis.Completed {
 	}
 	return c.client.B().Arbitrary(name, id, "1").Keys(op.Key).Args(arguments(op)...).Build()
 }
+
+// mget builds one command for a run of reads. The builder gets all keys at
+// once, as it hashes the first key of every call.
+func (c *conn) mget(ops []larder.Op) rueidis.Completed {
+	names := namesPool.Get().(*[]string)
+	defer namesPool.Put(names)
+	*names = (*names)[:0]
+	for i := range ops {
+		*names = append(*names, ops[i].Key)
+	}
+	return c.client.B().Mget().Key(*names...).Build()
+}
+
+var namesPool = sync.Pool{New: func() any { return new([]string) }}

@@ -12,14 +12,8 @@ import (
 
 // get reads one key.
 func (c *conn) get(ctx context.Context, key string) larder.Reply {
-	mark, err := c.flow.enter(ctx, c.dead)
-	if err != nil {
-		return larder.Reply{Err: err}
-	}
-	result := c.client.Do(ctx, c.client.B().Get().Key(key).Build())
-	err = result.NonRedisError()
-	c.flow.leave(ctx, mark, err)
-	if err != nil {
+	result := c.sendOne(ctx, c.client.B().Get().Key(key).Build())
+	if err := result.NonRedisError(); err != nil {
 		return larder.Reply{Err: lost(err)}
 	}
 	message, err := result.ToMessage()

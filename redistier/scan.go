@@ -59,21 +59,19 @@ func (t *Tier) deletePages(ctx context.Context, match string, removed func(keys 
 
 // deletePage reads one page and unlinks the entries on it.
 func (c *conn) deletePage(ctx context.Context, cursor uint64, match string, removed func(keys []string)) (uint64, int, error) {
-	result := c.send(ctx, []rueidis.Completed{
-		c.client.B().Scan().Cursor(cursor).Match(match).Count(page).Build(),
-	})
-	entry, err := result[0].AsScanEntry()
+	result := c.sendOne(ctx, c.client.B().Scan().Cursor(cursor).Match(match).Count(page).Build())
+	entry, err := result.AsScanEntry()
 	if err != nil {
-		return 0, 0, c.scanError("SCAN", &result[0], err)
+		return 0, 0, c.scanError("SCAN", &result, err)
 	}
 	names := entriesOnly(entry.Elements)
 	if len(names) == 0 {
 		return entry.Cursor, 0, nil
 	}
-	result = c.send(ctx, []rueidis.Completed{c.client.B().Unlink().Key(names...).Build()})
-	n, err := result[0].ToInt64()
+	result = c.sendOne(ctx, c.client.B().Unlink().Key(names...).Build())
+	n, err := result.ToInt64()
 	if err != nil {
-		return 0, 0, c.scanError("UNLINK", &result[0], err)
+		return 0, 0, c.scanError("UNLINK", &result, err)
 	}
 	removed(names)
 	return entry.Cursor, int(n), nil
