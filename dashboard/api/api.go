@@ -110,10 +110,16 @@ func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // handler is an operation. It has written nothing when it returns an error.
 type handler func(w http.ResponseWriter, r *http.Request) error
 
+// handle makes an operation a handler. A client that says "Cache-Control:
+// no-cache" reads what was true when it asked, as HTTP means it.
 func (a *api) handle(h handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		trace := &dashboard.Trace{}
-		err := h(&traced{ResponseWriter: w, trace: trace}, r.WithContext(dashboard.WithTrace(r.Context(), trace)))
+		ctx := dashboard.WithTrace(r.Context(), trace)
+		if strings.Contains(r.Header.Get("Cache-Control"), "no-cache") {
+			ctx = dashboard.WithExact(ctx)
+		}
+		err := h(&traced{ResponseWriter: w, trace: trace}, r.WithContext(ctx))
 		if err == nil {
 			return
 		}

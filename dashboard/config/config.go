@@ -54,8 +54,6 @@ type Cache struct {
 	TTL          TTL
 	ReadTimeout  time.Duration // of one call to Redis; 0: the library's default
 	MaxValue     int64         // largest cached value in bytes; 0: the library's default
-	CompressMin  int64         // bytes from which values are compressed; 0: the library's default
-	KeyFile      string        // file with the encryption keys; empty: values are not encrypted
 }
 
 // TTL holds the time-to-live classes.

@@ -18,7 +18,7 @@ func Print(w io.Writer, env Env) error {
 		if v.Secret && value != "" {
 			value = mask(v.Name, value)
 		}
-		if path, ok := env(v.Name + "_FILE"); v.Secret && ok && path != "" {
+		if path, ok := env(v.Name + "_FILE"); v.File && ok && path != "" {
 			value, explicit = masked+" from "+path, true
 		}
 		origin := "default"

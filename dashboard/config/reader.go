@@ -167,20 +167,6 @@ func reason(err error) string {
 	return text[strings.LastIndex(text, ": ")+len(": "):]
 }
 
-func (r *reader) file(name string) string {
-	path, _ := r.raw(name)
-	if path == "" {
-		return ""
-	}
-	f, err := os.Open(path)
-	if err != nil {
-		r.fault(name, path, reason(err))
-		return path
-	}
-	_ = f.Close()
-	return path
-}
-
 var namespaceForm = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
 
 func (r *reader) cache() Cache {
@@ -199,8 +185,6 @@ func (r *reader) cache() Cache {
 		},
 		ReadTimeout: r.duration("CACHE_READ_TIMEOUT"),
 		MaxValue:    r.bytes("CACHE_MAX_VALUE"),
-		CompressMin: r.bytes("CACHE_COMPRESS_MIN"),
-		KeyFile:     r.file("CACHE_KEY_FILE"),
 	}
 }
 
@@ -217,7 +201,7 @@ func (r *reader) redis() Redis {
 }
 
 func (r *reader) redisURL(name string) string {
-	v := r.secret(name)
+	v, _ := r.raw(name)
 	if v == "" {
 		return ""
 	}
@@ -233,14 +217,13 @@ func (r *reader) redisURL(name string) string {
 }
 
 // redisPassword treats the word None as no password: environments of the
-// Python original carry it.
+// Python original carry it. The connection warns of it.
 func (r *reader) redisPassword(name string) string {
 	v := r.secret(name)
-	if v != "None" {
-		return v
+	if v == "None" {
+		return ""
 	}
-	r.warnings = append(r.warnings, `REDIS_PASSWORD is the word "None": connecting without a password`)
-	return ""
+	return v
 }
 
 func (r *reader) checkToken(c Config) {

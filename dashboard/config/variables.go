@@ -7,7 +7,8 @@ type Variable struct {
 	Form    string // completes "is not …"
 	Example string
 	Meaning string
-	Secret  bool // masked wherever it is shown; may come from a file named by NAME_FILE
+	Secret  bool // masked wherever it is shown
+	File    bool // may come from a file named by NAME_FILE instead
 }
 
 // Variables lists all variables in the order in which they are shown.
@@ -25,7 +26,7 @@ var variables = []Variable{
 		Example: "postgres://qadash@db.example/qadash", Secret: true, Meaning: "The database."},
 	{Name: "AUTH_MODE", Default: "auto", Form: "auto or token", Example: "token",
 		Meaning: "auto: changes need a token unless ADDR is a loopback address; token: always."},
-	{Name: "ADMIN_TOKEN", Form: "at least 16 printable characters without spaces", Example: "$(openssl rand -hex 24)", Secret: true,
+	{Name: "ADMIN_TOKEN", Form: "at least 16 printable characters without spaces", Example: "$(openssl rand -hex 24)", Secret: true, File: true,
 		Meaning: "Bearer token with the admin scope."},
 	{Name: "DEFAULT_BRANCH", Default: "main", Form: "a branch name of at most 200 characters", Example: "trunk",
 		Meaning: "Branch whose newest runs the overview judges."},
@@ -44,16 +45,20 @@ var variables = []Variable{
 	{Name: "CACHE_TTL_DEFAULT", Default: "300s", Form: formPositive, Example: "10m", Meaning: "TTL where nothing else is said."},
 	{Name: "CACHE_READ_TIMEOUT", Form: formPositive, Example: "50ms", Meaning: "Longest wait for one read from Redis."},
 	{Name: "CACHE_MAX_VALUE", Form: formBytes, Example: "1MiB", Meaning: "Largest value that is cached."},
-	{Name: "CACHE_COMPRESS_MIN", Form: formBytes, Example: "4KiB", Meaning: "Size from which values are compressed."},
-	{Name: "CACHE_KEY_FILE", Form: "the path of a readable file", Example: "/run/secrets/cache-key", Meaning: "Encryption keys of the cached values."},
 
 	{Name: "REDIS_URL", Form: "a redis://, rediss:// or unix:// URL", Example: "redis://cache.example:6379/0", Secret: true,
 		Meaning: "Redis; wins over the other REDIS_ variables."},
 	{Name: "REDIS_HOST", Default: "localhost", Form: "a host name or address", Example: "cache.example", Meaning: "Host of Redis."},
 	{Name: "REDIS_PORT", Default: "6379", Form: "a port from 1 to 65535", Example: "6380", Meaning: "Port of Redis."},
 	{Name: "REDIS_USERNAME", Form: "a user name", Example: "qadash", Meaning: "ACL user."},
-	{Name: "REDIS_PASSWORD", Form: "text", Example: "s3cret", Secret: true, Meaning: "Password. The word None means none."},
+	{Name: "REDIS_PASSWORD", Form: "text", Example: "s3cret", Secret: true, File: true, Meaning: "Password. The word None means none."},
 	{Name: "REDIS_DB", Default: "0", Form: "a number from 0 to 1023", Example: "1", Meaning: "Logical database."},
+	{Name: "REDIS_TLS", Form: "true or false", Example: "true", Meaning: "Encrypted connection; true when one of the next is set."},
+	{Name: "REDIS_TLS_CA_FILE", Form: "the path of a readable file", Example: "/etc/ssl/redis-ca.pem", Meaning: "Certificates that may sign the server's."},
+	{Name: "REDIS_TLS_CERT_FILE", Form: "the path of a readable file", Example: "/etc/ssl/qadash.pem", Meaning: "Certificate of this client."},
+	{Name: "REDIS_TLS_KEY_FILE", Form: "the path of a readable file", Example: "/etc/ssl/qadash.key", Meaning: "Its private key."},
+	{Name: "REDIS_TLS_SERVER_NAME", Form: "a host name", Example: "redis.example", Meaning: "Name in the server's certificate; default the host."},
+	{Name: "REDIS_TLS_INSECURE", Form: "true or false", Example: "false", Meaning: "true accepts any certificate."},
 }
 
 func describe(name string) Variable {

@@ -2,6 +2,7 @@ package web
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/larder-go/larder/dashboard"
@@ -28,11 +29,11 @@ var tierNames = map[dashboard.Tier]struct{ class, name string }{
 }
 
 func newAnswers(answers []dashboard.Answer, took time.Duration) answersPanel {
-	p := answersPanel{Took: duration(took)}
+	p := answersPanel{Took: latency(took)}
 	counts := map[dashboard.Tier]int{}
 	for _, a := range answers {
 		counts[a.Tier]++
-		p.Reads = append(p.Reads, readRow{a.Read, tierNames[a.Tier].name, duration(a.Took)})
+		p.Reads = append(p.Reads, readRow{strings.TrimPrefix(a.Read, "dashboard:"), tierNames[a.Tier].name, latency(a.Took)})
 	}
 	var parts []share
 	for _, t := range dashboard.Tiers {

@@ -58,6 +58,14 @@ func duration(d time.Duration) string {
 	return fmt.Sprintf("%d d %02d h", int(d.Hours())/24, int(d.Hours())%24)
 }
 
+// latency writes the time of an answer; tens of milliseconds count there.
+func latency(d time.Duration) string {
+	if d >= 10*time.Millisecond && d < time.Second {
+		return fmt.Sprintf("%d ms", d.Milliseconds())
+	}
+	return duration(d)
+}
+
 // percent writes a share of one, with a decimal where it tells something.
 func percent(share float64) string { return percentFigure(share) + " %" }
 

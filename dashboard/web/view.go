@@ -107,6 +107,9 @@ type page func(w http.ResponseWriter, r *http.Request) (*view, error)
 func (s *web) handle(p page) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		ctx := dashboard.WithTrace(r.Context(), &dashboard.Trace{})
+		if strings.Contains(r.Header.Get("Cache-Control"), "no-cache") { // a reload with Shift
+			ctx = dashboard.WithExact(ctx)
+		}
 		v, err := p(w, r.WithContext(ctx))
 		if err != nil {
 			v = s.fault(r, err)

@@ -9,9 +9,12 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/larder-go/larder"
 	"github.com/larder-go/larder/dashboard"
+	"github.com/larder-go/larder/dashboard/cachedstore"
 	"github.com/larder-go/larder/dashboard/config"
 	"github.com/larder-go/larder/dashboard/sqlstore"
+	"github.com/larder-go/larder/redistier"
 )
 
 // collectTime bounds what metrics ask the database.
@@ -33,8 +36,48 @@ func open(ctx context.Context, c config.Config, log *slog.Logger) (*backend, err
 	if err != nil {
 		return nil, err
 	}
-	return &backend{store: db, line: "off", closers: []func() error{db.Close}}, nil
+	b := &backend{store: db, line: "off", closers: []func() error{db.Close}}
+	if !c.Cache.Enabled {
+		return b, nil
+	}
+	if err := b.addCache(ctx, c, log); err != nil {
+		return nil, errors.Join(err, b.close())
+	}
+	return b, nil
 }
+
+func (b *backend) addCache(ctx context.Context, c config.Config, log *slog.Logger) error {
+	redis := redistier.FromEnv()
+	if err := redis.Validate(); err != nil {
+		return &configError{err}
+	}
+	cache, err := redistier.Open(ctx, redis, larder.Options{
+		Namespace: c.Cache.Namespace, MemoryBytes: c.Cache.MemoryBytes, MaxStaleness: c.Cache.MaxStaleness, ReadTimeout: c.Cache.ReadTimeout,
+		MaxValueBytes: int(c.Cache.MaxValue), DefaultTTL: c.Cache.TTL.Default, Logger: log,
+	})
+	if err != nil {
+		return &configError{err}
+	}
+	b.closers = append(b.closers, cache.Close)
+	options := cachedstore.Options{Logger: log}
+	if c.Database.Driver == "sqlite" {
+		options.Rows = larder.MemoryOnly // a row of the embedded database is nearer than Redis
+	}
+	b.store, err = cachedstore.New(b.store, cache, options)
+	b.connected = func() bool { return cache.Health().Remote == "connected" }
+	b.metrics = &cacheMetrics{cache}
+	b.line = "memory and Redis at " + redis.Address
+	if !b.connected() {
+		b.line = "memory alone until Redis appears at " + redis.Address
+	}
+	return err
+}
+
+// configError is a bad variable that was found where it is used.
+type configError struct{ err error }
+
+func (e *configError) Error() string { return e.err.Error() }
+func (e *configError) Unwrap() error { return e.err }
 
 // cacheLine says in a few words which cache is used.
 func (b *backend) cacheLine() string { return b.line }

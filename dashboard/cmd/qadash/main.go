@@ -99,7 +99,9 @@ func exitCode(err error, c command, s streams) int {
 		return exitUsage
 	}
 	fmt.Fprintf(s.err, "qadash %s: %v\n", c.name, err)
-	if _, ok := errors.AsType[*usageError](err); ok {
+	_, badUse := errors.AsType[*usageError](err)
+	_, badConfig := errors.AsType[*configError](err)
+	if badUse || badConfig {
 		return exitUsage
 	}
 	return exitFailed
