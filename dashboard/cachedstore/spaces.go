@@ -34,13 +34,13 @@ func (s *Store) declare() error {
 func (s *Store) declareRows() error {
 	var errs [3]error
 	s.spaces.suite, errs[0] = declareRead(s, "suite", larder.KeyspaceOptions[int64, dashboard.Suite]{
-		TTL: larder.MediumTTL, Tiers: s.options.Rows, Tags: always[int64](tagRows),
+		TTL: s.options.MediumTTL, Tiers: s.options.Rows, Tags: always[int64](tagRows),
 	}, s.inner.Suite)
 	s.spaces.testCase, errs[1] = declareRead(s, "case", larder.KeyspaceOptions[int64, dashboard.Case]{
-		TTL: larder.MediumTTL, Tiers: s.options.Rows, Tags: always[int64](tagSuiteNames, tagRows),
+		TTL: s.options.MediumTTL, Tiers: s.options.Rows, Tags: always[int64](tagSuiteNames, tagRows),
 	}, s.inner.Case)
 	s.spaces.execution, errs[2] = declareRead(s, "execution", larder.KeyspaceOptions[int64, dashboard.Execution]{
-		TTL: larder.ShortTTL, Tiers: s.options.Rows, Tags: always[int64](tagSuiteNames, tagRows),
+		TTL: s.options.ShortTTL, Tiers: s.options.Rows, Tags: always[int64](tagSuiteNames, tagRows),
 	}, s.inner.Execution)
 	return errors.Join(errs[:]...)
 }
@@ -48,20 +48,20 @@ func (s *Store) declareRows() error {
 func (s *Store) declareLists() error {
 	var errs [3]error
 	s.spaces.suites, errs[0] = declareRead(s, "suites", larder.KeyspaceOptions[suitesKey, dashboard.List[dashboard.Suite]]{
-		TTL: larder.MediumTTL, Tags: always[suitesKey](tagSuites),
+		TTL: s.options.MediumTTL, Tags: always[suitesKey](tagSuites),
 		AppendKey: func(dst []byte, k suitesKey) []byte { return k.append(dst) },
 	}, func(ctx context.Context, k suitesKey) (dashboard.List[dashboard.Suite], error) {
 		return s.inner.Suites(ctx, dashboard.SuiteFilter{Active: unflag(k.active)}, k.page)
 	})
 	s.spaces.cases, errs[1] = declareRead(s, "cases", larder.KeyspaceOptions[casesKey, dashboard.List[dashboard.Case]]{
-		TTL: larder.MediumTTL, Tags: func(k casesKey) []string { return ofSuite(k.filter.SuiteID, tagCases, tagCasesOf) },
+		TTL: s.options.MediumTTL, Tags: func(k casesKey) []string { return ofSuite(k.filter.SuiteID, tagCases, tagCasesOf) },
 		AppendKey: func(dst []byte, k casesKey) []byte { return k.append(dst) },
 	}, func(ctx context.Context, k casesKey) (dashboard.List[dashboard.Case], error) {
 		k.filter.Active = unflag(k.active)
 		return s.inner.Cases(ctx, k.filter, k.page)
 	})
 	s.spaces.executions, errs[2] = declareRead(s, "executions", larder.KeyspaceOptions[executionsKey, dashboard.List[dashboard.Execution]]{
-		TTL: larder.ShortTTL, Tags: func(k executionsKey) []string { return ofSuite(k.filter.SuiteID, tagExecutions, tagExecutionsOf) },
+		TTL: s.options.ShortTTL, Tags: func(k executionsKey) []string { return ofSuite(k.filter.SuiteID, tagExecutions, tagExecutionsOf) },
 		AppendKey: func(dst []byte, k executionsKey) []byte { return k.append(dst) },
 	}, func(ctx context.Context, k executionsKey) (dashboard.List[dashboard.Execution], error) {
 		return s.inner.Executions(ctx, k.filter, k.page)
@@ -107,13 +107,13 @@ func (s *Store) loadFigure(ctx context.Context, f figure) (out figures, err erro
 func (s *Store) declareFigures() error {
 	var errs [4]error
 	s.spaces.figures, errs[0] = declareRead(s, "dashboard", larder.KeyspaceOptions[figure, figures]{
-		TTL: larder.ShortTTL, AppendKey: func(dst []byte, f figure) []byte { return append(dst, f...) },
+		TTL: s.options.ShortTTL, AppendKey: func(dst []byte, f figure) []byte { return append(dst, f...) },
 		Tags: func(f figure) []string {
 			return map[figure][]string{figureStats: {tagStats}, figureTypes: {tagTypes}, figurePerformance: {tagPerformance}}[f]
 		},
 	}, s.loadFigure)
 	s.spaces.trends, errs[1] = declareRead(s, "dashboard:trends", larder.KeyspaceOptions[trendsKey, []dashboard.TrendDay]{
-		TTL: larder.ShortTTL, Tags: always[trendsKey](tagTrends),
+		TTL: s.options.ShortTTL, Tags: always[trendsKey](tagTrends),
 		AppendKey: func(dst []byte, k trendsKey) []byte { return k.append(dst) },
 	}, func(ctx context.Context, k trendsKey) ([]dashboard.TrendDay, error) {
 		zone, err := time.LoadLocation(k.zone)
@@ -123,13 +123,13 @@ func (s *Store) declareFigures() error {
 		return s.inner.Trends(ctx, k.days, zone)
 	})
 	s.spaces.recent, errs[2] = declareRead(s, "dashboard:recent", larder.KeyspaceOptions[int, []dashboard.Execution]{
-		TTL: larder.ShortTTL, Tags: always[int](tagRecent),
+		TTL: s.options.ShortTTL, Tags: always[int](tagRecent),
 		AppendKey: func(dst []byte, limit int) []byte {
 			return strconv.AppendInt(append(dst, "limit:"...), int64(limit), 10)
 		},
 	}, s.inner.Recent)
 	s.spaces.health, errs[3] = declareRead(s, "dashboard:health", larder.KeyspaceOptions[string, []dashboard.SuiteHealth]{
-		TTL: larder.ShortTTL, Tags: always[string](tagHealth),
+		TTL: s.options.ShortTTL, Tags: always[string](tagHealth),
 		AppendKey: func(dst []byte, branch string) []byte { return larder.AppendSegment(append(dst, "branch:"...), branch) },
 	}, s.inner.Health)
 	return errors.Join(errs[:]...)

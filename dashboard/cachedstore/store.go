@@ -9,6 +9,7 @@
 package cachedstore
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -25,6 +26,10 @@ type Options struct {
 	// larder.BothTiers; larder.MemoryOnly suits an embedded database, whose point
 	// read is faster than a Redis hit. Invalidations reach every process either way.
 	Rows larder.Tiers
+	// ShortTTL is the TTL of executions and figures. Default larder.ShortTTL.
+	ShortTTL time.Duration
+	// MediumTTL is the TTL of suites, cases and their lists. Default larder.MediumTTL.
+	MediumTTL time.Duration
 	// Exact makes every read exact, as dashboard.WithExact does for one. Default:
 	// a read may be as old as larder.Options.MaxStaleness.
 	Exact bool
@@ -60,6 +65,7 @@ func New(inner dashboard.Store, cache *larder.Cache, options Options) (*Store, e
 	if options.Logger == nil {
 		options.Logger = slog.Default()
 	}
+	options.ShortTTL, options.MediumTTL = cmp.Or(options.ShortTTL, larder.ShortTTL), cmp.Or(options.MediumTTL, larder.MediumTTL)
 	s := &Store{inner: inner, cache: cache, options: options}
 	return s, s.declare()
 }

@@ -56,9 +56,9 @@ type Cache struct {
 	MaxValue     int64         // largest cached value in bytes; 0: the library's default
 }
 
-// TTL holds the time-to-live classes.
+// TTL holds the time-to-live classes that the dashboard uses.
 type TTL struct {
-	Short, Medium, Long, Extended, Default time.Duration
+	Short, Medium, Default time.Duration
 }
 
 // Redis holds the REDIS_ variables as far as they are checked and shown here.

@@ -24,7 +24,7 @@ func TestAnEmptyEnvironmentIsTheDocumentedDefault(t *testing.T) {
 	if c.Addr != "127.0.0.1:8000" || c.Database != (Database{"sqlite", "qadash-data/qadash.db"}) || c.RequiresToken() {
 		t.Errorf("got %+v", c)
 	}
-	want := TTL{time.Minute, 10 * time.Minute, time.Hour, 24 * time.Hour, 5 * time.Minute}
+	want := TTL{time.Minute, 10 * time.Minute, 5 * time.Minute}
 	if c.Cache.TTL != want || c.Cache.MemoryBytes != 64<<20 || !c.Cache.Enabled || c.Cache.Namespace != "qadash" {
 		t.Errorf("cache: got %+v", c.Cache)
 	}
@@ -71,7 +71,7 @@ func TestABadValueNamesVariableFormAndExample(t *testing.T) {
 		"CACHE_NAMESPACE":     {"a b", "a:b", strings.Repeat("n", 65)},
 		"CACHE_MEMORY_BYTES":  {"-1", "64MB", "lots", "99999999999999999999", "9999999GiB"},
 		"CACHE_MAX_STALENESS": {"0", "-1s", "soon"},
-		"CACHE_TTL_SHORT":     {"0s", "1 minute"}, "CACHE_TTL_MEDIUM": {"x"}, "CACHE_TTL_LONG": {"x"}, "CACHE_TTL_EXTENDED": {"x"}, "CACHE_TTL_DEFAULT": {"x"},
+		"CACHE_TTL_SHORT":     {"0s", "1 minute"}, "CACHE_TTL_MEDIUM": {"x"}, "CACHE_TTL_DEFAULT": {"x"},
 		"CACHE_READ_TIMEOUT": {"50mss"}, "CACHE_MAX_VALUE": {"1 Mio"},
 		"REDIS_URL": {"http://h", "localhost:6379"}, "REDIS_HOST": {"a b"}, "REDIS_PORT": {"0", "65536", "redis"}, "REDIS_DB": {"-1", "a"},
 	}

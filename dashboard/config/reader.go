@@ -179,10 +179,7 @@ func (r *reader) cache() Cache {
 		Namespace:    namespace,
 		MemoryBytes:  r.bytes("CACHE_MEMORY_BYTES"),
 		MaxStaleness: r.duration("CACHE_MAX_STALENESS"),
-		TTL: TTL{
-			Short: r.duration("CACHE_TTL_SHORT"), Medium: r.duration("CACHE_TTL_MEDIUM"), Long: r.duration("CACHE_TTL_LONG"),
-			Extended: r.duration("CACHE_TTL_EXTENDED"), Default: r.duration("CACHE_TTL_DEFAULT"),
-		},
+		TTL:          TTL{Short: r.duration("CACHE_TTL_SHORT"), Medium: r.duration("CACHE_TTL_MEDIUM"), Default: r.duration("CACHE_TTL_DEFAULT")},
 		ReadTimeout: r.duration("CACHE_READ_TIMEOUT"),
 		MaxValue:    r.bytes("CACHE_MAX_VALUE"),
 	}

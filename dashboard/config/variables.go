@@ -40,8 +40,6 @@ var variables = []Variable{
 	{Name: "CACHE_MAX_STALENESS", Form: formPositive, Example: "1s", Meaning: "How long a memory hit may lag behind an invalidation at most."},
 	{Name: "CACHE_TTL_SHORT", Default: "60s", Form: formPositive, Example: "30s", Meaning: "TTL of executions and figures."},
 	{Name: "CACHE_TTL_MEDIUM", Default: "600s", Form: formPositive, Example: "5m", Meaning: "TTL of suites and cases."},
-	{Name: "CACHE_TTL_LONG", Default: "3600s", Form: formPositive, Example: "2h", Meaning: "TTL of what rarely changes."},
-	{Name: "CACHE_TTL_EXTENDED", Default: "86400s", Form: formPositive, Example: "48h", Meaning: "TTL of what never changes by itself."},
 	{Name: "CACHE_TTL_DEFAULT", Default: "300s", Form: formPositive, Example: "10m", Meaning: "TTL where nothing else is said."},
 	{Name: "CACHE_READ_TIMEOUT", Form: formPositive, Example: "50ms", Meaning: "Longest wait for one read from Redis."},
 	{Name: "CACHE_MAX_VALUE", Form: formBytes, Example: "1MiB", Meaning: "Largest value that is cached."},

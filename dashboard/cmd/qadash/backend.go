@@ -59,7 +59,7 @@ func (b *backend) addCache(ctx context.Context, c config.Config, log *slog.Logge
 		return &configError{err}
 	}
 	b.closers = append(b.closers, cache.Close)
-	options := cachedstore.Options{Logger: log}
+	options := cachedstore.Options{Logger: log, ShortTTL: c.Cache.TTL.Short, MediumTTL: c.Cache.TTL.Medium}
 	if c.Database.Driver == "sqlite" {
 		options.Rows = larder.MemoryOnly // a row of the embedded database is nearer than Redis
 	}
