@@ -51,7 +51,7 @@ consistency: deps ## READS (10 million) reads against concurrent invalidations: 
 
 .PHONY: resilience
 resilience: deps ## process tests in their long form: Redis stopped for 10 s, 1000 renames through HTTP
-	@LARDER_PROCESS_TESTS=long go test -count=1 -timeout 20m -v ./internal/e2e ./dashboard/internal/e2e
+	@LARDER_LONG=1 go test -count=1 -timeout 20m -v ./acceptance
 
 .PHONY: bench
 bench: deps ## run the benchmarks and render docs/benchmarks.md
