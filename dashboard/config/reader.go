@@ -180,8 +180,8 @@ func (r *reader) cache() Cache {
 		MemoryBytes:  r.bytes("CACHE_MEMORY_BYTES"),
 		MaxStaleness: r.duration("CACHE_MAX_STALENESS"),
 		TTL:          TTL{Short: r.duration("CACHE_TTL_SHORT"), Medium: r.duration("CACHE_TTL_MEDIUM"), Default: r.duration("CACHE_TTL_DEFAULT")},
-		ReadTimeout: r.duration("CACHE_READ_TIMEOUT"),
-		MaxValue:    r.bytes("CACHE_MAX_VALUE"),
+		ReadTimeout:  r.duration("CACHE_READ_TIMEOUT"),
+		MaxValue:     r.bytes("CACHE_MAX_VALUE"),
 	}
 }
 
