@@ -23,7 +23,7 @@ import (
 type Checker struct {
 	began time.Time
 	keys  []register
-	wait  time.Duration // longest extra time of a load
+	opts  CheckerOptions
 
 	reads, failed, stale, invented atomic.Uint64
 	writes, unconfirmed            atomic.Uint64
@@ -32,6 +32,23 @@ type Checker struct {
 
 	mu      sync.Mutex
 	samples []StaleRead
+	errors  map[string]int // messages of failed reads and invalidations
+}
+
+// CheckerOptions configure a [Checker].
+type CheckerOptions struct {
+	// Keys is the number of keys: 0 to Keys-1, each at version 1 first.
+	// Default: 256.
+	Keys int
+	// SlowLoad is the longest time that a load spends between reading its
+	// version and returning it: the window in which careless caches store
+	// what is outdated. Three of four loads are fast, every fourth takes a
+	// random part of it. Default: 0, none.
+	SlowLoad time.Duration
+	// Covers returns the keys that the invalidation of one takes with it, as
+	// a tag does, so that their loads count as having a reason. Default: the
+	// key alone.
+	Covers func(key int) []int
 }
 
 // register is the history of one key.
@@ -58,11 +75,13 @@ type StaleRead struct {
 // maxSamples is how many stale reads a report shows.
 const maxSamples = 10
 
-// NewChecker returns a checker of keys 0 to keys-1, each at version 1. slowest
-// is the longest time that a load spends between reading its version and
-// returning it: the window in which careless caches store what is outdated.
-func NewChecker(keys int, slowest time.Duration) *Checker {
-	c := &Checker{began: time.Now(), keys: make([]register, keys), wait: slowest}
+// NewChecker returns a checker on which nothing was recorded yet.
+func NewChecker(o CheckerOptions) *Checker {
+	o.Keys = cmp.Or(o.Keys, 256)
+	if o.Covers == nil {
+		o.Covers = func(key int) []int { return []int{key} }
+	}
+	c := &Checker{began: time.Now(), keys: make([]register, o.Keys), opts: o, errors: map[string]int{}}
 	for i := range c.keys {
 		c.keys[i].committed.Store(1)
 		c.keys[i].confirmed = make([]time.Duration, 2)
@@ -76,8 +95,7 @@ func (c *Checker) Keys() int { return len(c.keys) }
 func (c *Checker) now() time.Duration { return time.Since(c.began) }
 
 // Load reads the version of a key from the source. It is what the cache under
-// test must call on a miss. Three of four loads are fast, every fourth takes a
-// random part of the slowest time after it has read.
+// test must call on a miss.
 func (c *Checker) Load(ctx context.Context, key int) (uint64, error) {
 	c.loads.Add(1)
 	k := &c.keys[key]
@@ -85,8 +103,8 @@ func (c *Checker) Load(ctx context.Context, key int) (uint64, error) {
 		c.repeated.Add(1)
 	}
 	version := k.committed.Load()
-	if c.wait > 0 && rand.IntN(4) == 0 {
-		t := time.NewTimer(rand.N(c.wait))
+	if c.opts.SlowLoad > 0 && rand.IntN(4) == 0 {
+		t := time.NewTimer(rand.N(c.opts.SlowLoad))
 		defer t.Stop()
 		select {
 		case <-t.C:
@@ -114,32 +132,41 @@ func (c *Checker) Write(ctx context.Context, key int, invalidate func(ctx contex
 	c.writes.Add(1)
 	k := &c.keys[key]
 	version := k.commit()
+	c.move(key, 1)
 	err := invalidate(ctx, key)
-	if err != nil {
+	if err == nil {
+		k.confirm(version, c.now())
+	} else {
 		c.unconfirmed.Add(1)
+		c.recordError("invalidate", err)
 	}
-	k.finish(version, c.now(), err == nil)
+	c.move(key, -1)
 	return err
+}
+
+// move notes that a write of key begins or ends.
+func (c *Checker) move(key, writing int) {
+	for _, covered := range c.opts.Covers(key) {
+		k := &c.keys[covered]
+		k.mu.Lock()
+		k.writing += writing
+		k.moves++
+		k.mu.Unlock()
+	}
 }
 
 func (k *register) commit() uint64 {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.writing++
-	k.moves++
 	k.confirmed = append(k.confirmed, 0)
 	return k.committed.Add(1)
 }
 
-func (k *register) finish(version uint64, now time.Duration, confirmed bool) {
+func (k *register) confirm(version uint64, now time.Duration) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.writing--
-	k.moves++
-	if confirmed {
-		k.confirmed[version] = max(now, 1)
-		k.floor.Store(max(k.floor.Load(), version))
-	}
+	k.confirmed[version] = max(now, 1)
+	k.floor.Store(max(k.floor.Load(), version))
 }
 
 // Read gets a key from the cache under test and judges what it returned. It
@@ -153,12 +180,25 @@ func (c *Checker) Read(ctx context.Context, key int, get func(ctx context.Contex
 	switch {
 	case err != nil:
 		c.failed.Add(1)
+		c.recordError("read", err)
 	case version < floor:
 		c.recordStale(StaleRead{Key: key, Version: version, Floor: floor, At: start})
 	case version > k.committed.Load():
 		c.invented.Add(1)
 	}
 	return err
+}
+
+// maxErrors is how many different messages a report shows.
+const maxErrors = 10
+
+func (c *Checker) recordError(what string, err error) {
+	message := what + ": " + err.Error()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if _, known := c.errors[message]; known || len(c.errors) < maxErrors {
+		c.errors[message]++
+	}
 }
 
 // recordStale finds out since when the version was invalid: since the first
@@ -181,72 +221,6 @@ func (c *Checker) recordStale(r StaleRead) {
 	if len(c.samples) < maxSamples {
 		c.samples = append(c.samples, r)
 	}
-}
-
-// Subject is a cache under test, or one node of it. Get loads with
-// [Checker.Load] what it does not have. Invalidate returns nil only when the
-// entry's old value can no longer be returned, by the rules of the cache.
-type Subject interface {
-	Get(ctx context.Context, key int) (version uint64, err error)
-	Invalidate(ctx context.Context, key int) error
-}
-
-// Workload says how [Checker.Run] uses a cache.
-type Workload struct {
-	// Reads is the number of reads in all.
-	Reads int
-	// Workers is the number of goroutines that read and write. Default: 16.
-	Workers int
-	// ReadsPerWrite is how many reads go to one change, on average.
-	// Default: 100.
-	ReadsPerWrite int
-	// Chaos is called once in a goroutine of its own and may disturb the
-	// system until its context ends, which is when the reads are done. Run
-	// waits for it. Default: nothing.
-	Chaos func(ctx context.Context)
-}
-
-// Run reads and changes random keys through the nodes until the workload is
-// done or ctx ends, and reports. Worker i uses node i modulo their number, so
-// that at least as many workers as nodes are needed. Small keys are used more
-// often than large ones. It may be called again, the report being of
-// everything so far.
-func (c *Checker) Run(ctx context.Context, w Workload, nodes ...Subject) Report {
-	if len(nodes) == 0 {
-		panic("lardertest: Run needs a Subject")
-	}
-	w.Workers, w.ReadsPerWrite = cmp.Or(w.Workers, 16), cmp.Or(w.ReadsPerWrite, 100)
-	var left atomic.Int64
-	left.Store(int64(w.Reads))
-	reading, stop := context.WithCancel(ctx)
-	defer stop()
-	var workers, chaos sync.WaitGroup
-	for i := range w.Workers {
-		workers.Go(func() { c.work(ctx, &left, w.ReadsPerWrite, nodes[i%len(nodes)]) })
-	}
-	if w.Chaos != nil {
-		chaos.Go(func() { w.Chaos(reading) })
-	}
-	workers.Wait()
-	stop()
-	chaos.Wait()
-	return c.Report()
-}
-
-func (c *Checker) work(ctx context.Context, left *atomic.Int64, readsPerWrite int, node Subject) {
-	for left.Add(-1) >= 0 && ctx.Err() == nil {
-		if rand.IntN(readsPerWrite) == 0 {
-			// A change that was begun is finished: the source does not roll back.
-			_ = c.Write(context.WithoutCancel(ctx), c.pick(), node.Invalidate)
-		}
-		_ = c.Read(ctx, c.pick(), node.Get)
-	}
-}
-
-// pick returns a random key; half of the picks fall on a quarter of the keys.
-func (c *Checker) pick() int {
-	u := rand.Float64()
-	return int(u * u * float64(len(c.keys)))
 }
 
 // String describes a stale read in a line.

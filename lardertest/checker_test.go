@@ -47,7 +47,7 @@ func (m *mapCache) Invalidate(_ context.Context, key int) error {
 // TestCheckerAdmitsCorrectCache holds that a correct cache has no stale read
 // under load.
 func TestCheckerAdmitsCorrectCache(t *testing.T) {
-	c := NewChecker(8, 0)
+	c := NewChecker(CheckerOptions{Keys: 8})
 	r := c.Run(t.Context(), Workload{Reads: 200_000}, newMapCache(c))
 	t.Log("\n" + r.String())
 	if r.Reads != 200_000 || r.Stale != 0 || r.Invented != 0 || r.Failed != 0 || r.Writes == 0 || r.Loads == 0 {
@@ -60,7 +60,7 @@ func TestCheckerAdmitsCorrectCache(t *testing.T) {
 
 // TestCheckerFindsForgottenInvalidation holds that the rarest fault is found.
 func TestCheckerFindsForgottenInvalidation(t *testing.T) {
-	c := NewChecker(8, 0)
+	c := NewChecker(CheckerOptions{Keys: 8})
 	m := newMapCache(c)
 	calls := 0
 	m.fault = func(int) bool { calls++; return calls%500 == 0 }
@@ -91,7 +91,7 @@ func (m naiveMap) Get(ctx context.Context, key int) (uint64, error) {
 // TestCheckerFindsLateFill holds that the classic race is found: a value that
 // was loaded before a change is stored after its invalidation.
 func TestCheckerFindsLateFill(t *testing.T) {
-	c := NewChecker(64, time.Millisecond)
+	c := NewChecker(CheckerOptions{Keys: 64, SlowLoad: time.Millisecond})
 	r := c.Run(t.Context(), Workload{Reads: 300_000}, naiveMap{newMapCache(c)})
 	t.Log("\n" + r.String())
 	if r.Stale == 0 || r.Repeated == 0 {
@@ -103,7 +103,7 @@ func TestCheckerFindsLateFill(t *testing.T) {
 // nanosecond of virtual time.
 func TestCheckerJudges(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := NewChecker(1, 0)
+		c := NewChecker(CheckerOptions{Keys: 1})
 		ok := func(context.Context, int) error { return nil }
 		read := func(version uint64) {
 			must(t, c.Read(t.Context(), 0, func(context.Context, int) (uint64, error) { return version, nil }))
@@ -137,7 +137,7 @@ func TestCheckerJudges(t *testing.T) {
 // TestCheckerBindsConfirmedOnly holds that neither an unconfirmed invalidation
 // nor one confirmed during the read makes a read stale.
 func TestCheckerBindsConfirmedOnly(t *testing.T) {
-	c := NewChecker(1, 0)
+	c := NewChecker(CheckerOptions{Keys: 1})
 	boom := errors.New("no answer")
 	if err := c.Write(t.Context(), 0, func(context.Context, int) error { return boom }); !errors.Is(err, boom) {
 		t.Fatalf("Write: %v", err)
@@ -159,7 +159,7 @@ func TestCheckerBindsConfirmedOnly(t *testing.T) {
 
 // BenchmarkCheckerRead measures what recording costs the cache under test.
 func BenchmarkCheckerRead(b *testing.B) {
-	c := NewChecker(1024, 0)
+	c := NewChecker(CheckerOptions{Keys: 1024})
 	get := func(context.Context, int) (uint64, error) { return 1, nil }
 	b.RunParallel(func(pb *testing.PB) {
 		for i := 0; pb.Next(); i++ {

@@ -2,6 +2,7 @@ package lardertest
 
 import (
 	"fmt"
+	"maps"
 	"math/bits"
 	"slices"
 	"strings"
@@ -29,7 +30,8 @@ type Report struct {
 	// microseconds, and the exact maximum.
 	AgeP50, AgeP99, AgeMax time.Duration
 
-	Samples []StaleRead // the first stale reads
+	Samples []StaleRead    // the first stale reads
+	Errors  map[string]int // messages of failed reads and invalidations, the first ten
 }
 
 // Report returns what was seen so far.
@@ -41,7 +43,7 @@ func (c *Checker) Report() Report {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	r.Samples = slices.Clone(c.samples)
+	r.Samples, r.Errors = slices.Clone(c.samples), maps.Clone(c.errors)
 	return r
 }
 
@@ -65,6 +67,9 @@ func (r Report) String() string {
 		for _, s := range r.Samples {
 			fmt.Fprintf(&b, "\n  %v", s)
 		}
+	}
+	for _, message := range slices.Sorted(maps.Keys(r.Errors)) {
+		fmt.Fprintf(&b, "\n%d × %s", r.Errors[message], message)
 	}
 	return b.String()
 }
