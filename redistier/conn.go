@@ -67,12 +67,12 @@ func open(ctx context.Context, cfg *Config, keys *keys, events larder.RemoteEven
 			client.Close()
 		}
 		c.fail(err)
-		return nil, explain(c.cause(err))
+		return nil, unreachable(cfg, c.cause(err))
 	}
 	c.client = client
 	if err := c.greet(ctx); err != nil {
 		c.close(err)
-		return nil, explain(c.cause(err))
+		return nil, unreachable(cfg, c.cause(err))
 	}
 	return c, nil
 }
@@ -254,14 +254,12 @@ var roleErrors = []string{
 	"READONLY", "MOVED", "ASK", "CLUSTERDOWN", "MASTERDOWN", "NOREPLICAS", "LOADING", "NOAUTH", "TRYAGAIN", "REDIRECT",
 }
 
-// explain adds what to do about errors that need an explanation.
-func explain(err error) error {
-	switch {
-	case errors.Is(err, rueidis.ErrNoCache):
-		return fmt.Errorf("redistier: the server offers no client tracking over RESP3 (Redis 6 or newer without a RESP2 proxy is needed): %w", err)
-	default:
-		return fmt.Errorf("redistier: %w", err)
+// unreachable describes why no connection could be made.
+func unreachable(cfg *Config, err error) error {
+	if errors.Is(err, rueidis.ErrNoCache) {
+		return fmt.Errorf("redistier: connect to %s: the server offers no client tracking over RESP3 (it takes Redis 6 or newer and no RESP2 proxy): %w", cfg.Address, err)
 	}
+	return fmt.Errorf("redistier: connect to %s: %w", cfg.Address, err)
 }
 
 // noStore is the client-side cache of rueidis, which is not used.

@@ -360,7 +360,7 @@ func TestBlackHole(t *testing.T) {
 	if err := tier.Beat(ctx); err == nil {
 		t.Error("a heartbeat into the void succeeded")
 	}
-	events.await(t, mark, "disconnected redistier: no heartbeat")
+	events.await(t, mark, "disconnected redistier: connection to "+proxy.Addr()+" lost: no heartbeat")
 	if epoch.Alive() {
 		t.Error("the epoch outlived the connection")
 	}
@@ -387,8 +387,8 @@ func TestReplicaIsRefused(t *testing.T) {
 			}
 			mark = events.await(t, mark, "flushed")
 			// Each further attempt fails in the first heartbeat.
-			mark = events.await(t, mark, "disconnected redistier: ")
-			mark = events.await(t, mark, "disconnected redistier: ")
+			mark = events.await(t, mark, "disconnected redistier: connection to ")
+			mark = events.await(t, mark, "disconnected redistier: connect to ")
 			command(t, srv, "REPLICAOF", "NO", "ONE")
 			events.await(t, mark, "connected")
 		})
@@ -400,8 +400,8 @@ func TestReplicaIsRefused(t *testing.T) {
 func TestWrongPassword(t *testing.T) {
 	srv := lardertest.StartRedis(t, lardertest.RedisOptions{Password: "right"})
 	_, events := openTier(t, Config{Address: srv.Addr(), Password: "hunter2"}, "shop")
-	mark := events.await(t, 0, "disconnected redistier: WRONGPASS")
-	events.await(t, mark, "disconnected redistier: WRONGPASS")
+	mark := events.await(t, 0, "disconnected redistier: connect to "+srv.Addr()+": WRONGPASS")
+	events.await(t, mark, "disconnected redistier: connect to "+srv.Addr()+": WRONGPASS")
 	for _, e := range events.events(0) {
 		if strings.Contains(e, "hunter2") {
 			t.Errorf("the password is in %q", e)
@@ -416,7 +416,7 @@ func TestWrongPassword(t *testing.T) {
 func TestServerWithoutTracking(t *testing.T) {
 	srv := lardertest.StartRedis(t, lardertest.RedisOptions{Args: []string{"--rename-command", "HELLO", ""}})
 	tier, events := openTier(t, Config{Address: srv.Addr()}, "shop")
-	events.await(t, 0, "disconnected redistier: the server offers no client tracking over RESP3")
+	events.await(t, 0, "disconnected redistier: connect to "+srv.Addr()+": the server offers no client tracking over RESP3")
 	if tier.Epoch("k") != nil {
 		t.Error("a server without tracking is used")
 	}

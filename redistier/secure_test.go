@@ -124,7 +124,7 @@ func TestTLS(t *testing.T) {
 		"REDIS_TLS_CERT_FILE": certificate, "REDIS_TLS_KEY_FILE": key,
 	}))
 	_, events := openTier(t, Config{Address: "127.0.0.1:" + port, TLS: &tls.Config{}}, "shop")
-	events.await(t, 0, "disconnected redistier: tls: failed to verify certificate")
+	events.await(t, 0, "disconnected redistier: connect to 127.0.0.1:"+port+": tls: failed to verify certificate")
 }
 
 // selfSigned writes a certificate for 127.0.0.1 and redis.test with its key.

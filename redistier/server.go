@@ -3,6 +3,7 @@ package redistier
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"net"
 	"sync/atomic"
@@ -51,7 +52,7 @@ func (s *server) run(ctx context.Context, attempted func()) {
 		s.live.CompareAndSwap(c, nil)
 		c.close(err) // Flushed is reported in here
 		if ctx.Err() == nil {
-			s.events.Disconnected(explain(err))
+			s.events.Disconnected(fmt.Errorf("redistier: connection to %s lost: %w", s.cfg.Address, err))
 		}
 		if time.Duration(clock.Now()-began) >= steady {
 			delay = 0
@@ -77,7 +78,7 @@ func (s *server) connect(ctx context.Context) (*conn, error) {
 	}
 	if err := c.publish(); err != nil {
 		c.close(err)
-		return nil, explain(err)
+		return nil, unreachable(s.cfg, err)
 	}
 	s.live.Store(c)
 	s.events.Connected()
