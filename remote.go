@@ -28,6 +28,12 @@ type Remote interface {
 	// NamespaceKeys returns every key NamespaceKey can return.
 	NamespaceKeys() []string
 
+	// LogKey returns the key of the log of births that lists generations
+	// created under tagKey and others of its server.
+	LogKey(tagKey string) string
+	// LogKeys returns every key LogKey can return.
+	LogKeys() []string
+
 	// Start connects and keeps reconnecting until Close, reporting to events.
 	// It returns when the first attempt has ended, at the latest when ctx
 	// ends, whatever its outcome: an absent server is no error. Called once,
@@ -43,6 +49,17 @@ type Remote interface {
 	// credits the connection's epoch with the time the write was sent. It
 	// returns an error when a server is not connected or did not answer.
 	Beat(ctx context.Context) error
+
+	// RunID names the life of the server that serves key, so that data loss
+	// by a restart or a failover can be told. Empty while there is no
+	// connection.
+	RunID(key string) string
+	// Confirm returns nil once every process of the namespace that may serve
+	// from memory has processed the pushes of all deletions of keys that were
+	// acknowledged before the call. An error means that this could not be
+	// established within ctx; waiting longer than MaxStaleness establishes it
+	// too.
+	Confirm(ctx context.Context, keys []string) error
 
 	// Get reads one key. It is Do with a single OpGet, without allocating.
 	Get(ctx context.Context, key string) Reply
@@ -86,7 +103,8 @@ const (
 	OpGet OpKind = iota
 	// OpAcquire makes an absent K a lease of Token for TTL. Replies Acquired
 	// (also when K already is the lease of this very Token), Busy with the
-	// TTL left of another lease, or Present with Data.
+	// TTL left of another lease, Held if it is a hold-off, or Present with
+	// Data.
 	OpAcquire
 	// OpTakeover makes K, present and beginning with Expect, a lease of Token
 	// for TTL. Replies Acquired or, changing nothing, Refused.
@@ -103,14 +121,38 @@ const (
 	// OpRenew sets the time to live of K to TTL if it is exactly the lease of
 	// Token. Replies Done or Refused.
 	OpRenew
-	// OpSet replaces K by Value for TTL, whatever K was.
+	// OpSet replaces K by Value for TTL, whatever K was. Replies Done, or Held
+	// if KeepHold is set and K is a hold-off, which stays.
 	OpSet
-	// OpDelete deletes K. Replies Done, or Absent if there was nothing.
+	// OpSetNewer replaces K by Value for TTL if K is a value of a lower source
+	// version than Version, keeping the generations K has (Value has none); it
+	// deletes a lease, a value without a source version or a corrupt one, of
+	// which nobody knows whether they are older, and leaves everything else.
+	// Replies Done if K changed, otherwise Refused.
+	OpSetNewer
+	// OpDelete deletes K. Replies Done, Absent if there was nothing, or Held
+	// if KeepHold is set and K is a hold-off, which stays.
 	OpDelete
-	// OpGeneration makes an absent K the generation in Value, keeps K alive
-	// for at least half of TTL, and replies Present with the generation K has
-	// now in Data.
+	// OpHold makes K a hold-off by Token for TTL, replacing a lease or a value
+	// and joining other holders; K lives as long as the longest. Replies Done.
+	OpHold
+	// OpUnhold ends the part of Token in the hold-off K; the last one deletes
+	// K, and anything else than a hold-off is deleted. Replies Done.
+	OpUnhold
+	// OpGeneration makes an absent K the generation in Value and lists its
+	// birth in the log of K's server, keeps K alive for at least half of TTL,
+	// and replies Present with the generation K has now in Data.
 	OpGeneration
+	// OpBirths reads the newest birth of the log K. Replies Absent, or Present
+	// with its id in Data.
+	OpBirths
+	// OpTagsSince reads the generations of Keys, all tags of the log K, unless
+	// one of them may have been born after the birth Expect was the newest
+	// (empty: the log had none). Replies Present with their eight bytes each
+	// in Data, or Refused when Expect is empty or has left the log, the birth
+	// of one of Keys is newer, or a generation is missing. Without a log one
+	// is begun, so that the next OpBirths finds an id.
+	OpTagsSince
 	// OpInspect reads K with its time to live. Replies Absent, or Present
 	// with Data and TTL (negative: none).
 	OpInspect
@@ -118,12 +160,15 @@ const (
 
 // Op is one operation of the protocol.
 type Op struct {
-	Kind   OpKind
-	Key    string
-	Token  frame.Token
-	Expect string // leading bytes that K must have
-	Value  []byte // not kept after Do returns
-	TTL    time.Duration
+	Kind     OpKind
+	Key      string
+	Keys     []string // of OpTagsSince
+	Token    frame.Token
+	Expect   string // leading bytes that K must have
+	Value    []byte // not kept after Do returns
+	Version  uint64
+	TTL      time.Duration
+	KeepHold bool // leave a hold-off in place
 }
 
 // ReplyState is the outcome of an [Op].
@@ -137,6 +182,7 @@ const (
 	Busy
 	Done
 	Refused
+	Held
 )
 
 // Reply is what came back for an [Op]. State and Data mean nothing when Err is

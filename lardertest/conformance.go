@@ -58,6 +58,12 @@ func RunRemote(t *testing.T, open func(t *testing.T) Site) {
 		{"Expiry", testExpiry},
 		{"GenerationIsKeptAlive", testGenerationKeptAlive},
 		{"OneLease", testOneLease},
+		{"Hold", testHold},
+		{"HoldExpires", testHoldExpires},
+		{"SetNewerKeepsGenerations", testSetNewerKeepsGenerations},
+		{"Births", testBirths},
+		{"BirthsPush", testBirthsPush},
+		{"RunID", testRunID},
 		{"PushAfterEachRead", testPushAfterEachRead},
 		{"NoPushForOwnWrites", testNoPushForOwnWrites},
 		{"PushForEachChange", testPushForEachChange},
@@ -186,7 +192,8 @@ func (f *fixture) expect(got larder.Reply, state larder.ReplyState, data string)
 }
 
 func opName(k larder.OpKind) string {
-	names := [...]string{"get", "acquire", "takeover", "fill", "refill", "release", "renew", "set", "delete", "generation", "inspect"}
+	names := [...]string{"get", "acquire", "takeover", "fill", "refill", "release", "renew", "set",
+		"set newer", "delete", "hold", "unhold", "generation", "births", "tags since", "inspect"}
 	if int(k) < len(names) {
 		return names[k]
 	}

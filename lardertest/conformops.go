@@ -23,8 +23,12 @@ import (
 //	value    an entry that begins with the operation's Expect
 //	newer    the entry of another write
 //	foreign  text of another program
-//	hold     a hold-off
-//	new      what the operation writes
+//	hold     a hold-off whose holders are unknown
+//	older    an entry of a lower source version than the operation's
+//	version  what the operation writes when versions are compared
+//	later    an entry of a higher source version
+//	corrupt  the beginning of an entry
+//	new      what the operation writes otherwise
 //
 // An outcome is a reply and the state after it.
 var outcomes = map[larder.OpKind]map[string]string{
@@ -38,7 +42,7 @@ var outcomes = map[larder.OpKind]map[string]string{
 	},
 	larder.OpAcquire: {
 		"absent": "Acquired mine", "mine": "Acquired mine", "other": "Busy other", "value": "Present value",
-		"foreign": "Present foreign", "hold": "Present hold",
+		"foreign": "Present foreign", "hold": "Held hold",
 	},
 	larder.OpTakeover: {
 		"absent": "Refused absent", "mine": "Refused mine", "other": "Refused other", "value": "Acquired mine",
@@ -68,8 +72,26 @@ var outcomes = map[larder.OpKind]map[string]string{
 		"absent": "Absent absent", "mine": "Done absent", "other": "Done absent", "value": "Done absent",
 		"foreign": "Done absent", "hold": "Done absent",
 	},
+	larder.OpSetNewer: {
+		"absent": "Refused absent", "mine": "Done absent", "other": "Done absent", "value": "Done absent",
+		"corrupt": "Done absent", "foreign": "Refused foreign", "hold": "Refused hold",
+		"older": "Done version", "version": "Refused version", "later": "Refused later",
+	},
+	larder.OpUnhold: {
+		"absent": "Done absent", "mine": "Done absent", "other": "Done absent", "value": "Done absent",
+		"foreign": "Done absent", "hold": "Done absent",
+	},
 	larder.OpGeneration: {"absent": "Present new", "value": "Present value"},
 }
+
+// keeping are the outcomes with KeepHold where they differ.
+var keeping = map[larder.OpKind]map[string]string{
+	larder.OpSet:    {"hold": "Held hold", "value": "Done new", "absent": "Done new", "mine": "Done new"},
+	larder.OpDelete: {"hold": "Held hold", "value": "Done absent", "absent": "Absent absent", "mine": "Done absent"},
+}
+
+// theVersion is the source version that OpSetNewer brings.
+const theVersion = 1 << 40
 
 // states returns the bytes of every state for an operation of token.
 func states(f *fixture, token frame.Token) map[string]string {
@@ -77,6 +99,8 @@ func states(f *fixture, token frame.Token) map[string]string {
 	return map[string]string{
 		"mine": lease(token), "other": lease(f.token()), "value": aValue(id, "old"), "newer": aValue(f.token(), "old"),
 		"foreign": `{"a":"` + lease(token) + `"}`, "hold": "\xFBopaque", "new": aValue(f.token(), "new"),
+		"older": aVersion(id, theVersion-1), "version": aVersion(id, theVersion), "later": aVersion(id, theVersion+1),
+		"corrupt": "\xFA\x20damaged",
 	}
 }
 
@@ -86,7 +110,14 @@ func testOperations(t *testing.T, open func(t *testing.T) Site) {
 	f := newFixture(t, open(t)).start()
 	for kind, cases := range outcomes {
 		for before, outcome := range cases {
-			t.Run(opName(kind)+"/"+before, func(t *testing.T) { f.operation(t, kind, before, outcome) })
+			t.Run(opName(kind)+"/"+before, func(t *testing.T) { f.operation(t, larder.Op{Kind: kind}, before, outcome) })
+		}
+	}
+	for kind, cases := range keeping {
+		for before, outcome := range cases {
+			t.Run(opName(kind)+" keeping holds/"+before, func(t *testing.T) {
+				f.operation(t, larder.Op{Kind: kind, KeepHold: true}, before, outcome)
+			})
 		}
 	}
 	for _, before := range []string{"foreign", "hold", "other"} {
@@ -94,15 +125,17 @@ func testOperations(t *testing.T, open func(t *testing.T) Site) {
 	}
 }
 
-func (f *fixture) operation(t *testing.T, kind larder.OpKind, before, outcome string) {
+func (f *fixture) operation(t *testing.T, op larder.Op, before, outcome string) {
 	key, token := f.key(), f.token()
 	all := states(f, token)
 	if before != "absent" {
 		f.set(f.B, key, all[before])
 	}
-	reply := f.try(f.A, larder.Op{
-		Kind: kind, Key: key, Token: token, Expect: frame.Prefix(all["value"]), Value: []byte(all["new"]),
-	})
+	op.Key, op.Token, op.Expect, op.Value = key, token, frame.Prefix(all["value"]), []byte(all["new"])
+	if op.Kind == larder.OpSetNewer {
+		op.Version, op.Value = theVersion, []byte(all["version"])
+	}
+	reply := f.try(f.A, op)
 	wantReply, after, _ := strings.Cut(outcome, " ")
 	if got := replyName(reply); got != wantReply {
 		t.Fatalf("reply %s, want %s", got, wantReply)
@@ -139,7 +172,7 @@ func replyName(r larder.Reply) string {
 	if r.Err != nil {
 		return "error " + r.Err.Error()
 	}
-	names := [...]string{"Absent", "Present", "Acquired", "Busy", "Done", "Refused"}
+	names := [...]string{"Absent", "Present", "Acquired", "Busy", "Done", "Refused", "Held"}
 	if int(r.State) < len(names) {
 		return names[r.State]
 	}
@@ -264,11 +297,14 @@ func (f *fixture) manyGets(t *testing.T) {
 func testWrongType(t *testing.T, f *fixture) {
 	f.start()
 	for kind := larder.OpGet; kind <= larder.OpInspect; kind++ {
+		if kind == larder.OpBirths || kind == larder.OpTagsSince {
+			continue // a log may be anything
+		}
 		key := f.key()
 		f.Door.SetList(key)
 		r := f.try(f.A, larder.Op{Kind: kind, Key: key, Token: f.token(), Expect: "x", Value: []byte("v")})
 		switch kind {
-		case larder.OpSet, larder.OpDelete:
+		case larder.OpSet, larder.OpDelete, larder.OpHold, larder.OpUnhold:
 			if r.Err != nil || r.State != larder.Done {
 				t.Errorf("%s: %s", opName(kind), replyName(r))
 			}

@@ -33,6 +33,10 @@ var reading = []struct {
 	{larder.OpRenew, "mine"},
 	{larder.OpSet, "absent"},
 	{larder.OpSet, "value"},
+	{larder.OpSetNewer, "older"},
+	{larder.OpSetNewer, "later"},
+	{larder.OpHold, "absent"},
+	{larder.OpHold, "value"},
 	{larder.OpGeneration, "absent"},
 	{larder.OpGeneration, "value"},
 }
@@ -47,9 +51,11 @@ func (f *fixture) prepare(kind larder.OpKind, before string) (key string) {
 	if before != "absent" {
 		f.set(f.B, key, all[before])
 	}
-	f.do(f.A, larder.Op{
-		Kind: kind, Key: key, Token: token, Expect: all["value"][:11], Value: []byte(all["new"]),
-	})
+	op := larder.Op{Kind: kind, Key: key, Token: token, Expect: all["value"][:11], Value: []byte(all["new"])}
+	if kind == larder.OpSetNewer {
+		op.Version, op.Value = theVersion, []byte(all["version"])
+	}
+	f.do(f.A, op)
 	return key
 }
 
@@ -126,6 +132,8 @@ func testPushForEachChange(t *testing.T, f *fixture) {
 		{"refill", "v", func(key string) {
 			f.do(f.B, larder.Op{Kind: larder.OpRefill, Key: key, Expect: "v", Value: []byte("w")})
 		}},
+		{"hold", "v", func(key string) { f.do(f.B, larder.Op{Kind: larder.OpHold, Key: key, Token: f.token()}) }},
+		{"unhold", "v", func(key string) { f.do(f.B, larder.Op{Kind: larder.OpUnhold, Key: key, Token: f.token()}) }},
 		{"foreign set", "v", func(key string) { f.Door.Set(key, "w", 0) }},
 		{"foreign delete", "v", func(key string) { f.Door.Delete(key) }},
 		{"fill", "lease", func(key string) {

@@ -37,6 +37,7 @@ type request struct {
 	beat    bool
 	hello   bool // the beat that makes the connection usable
 	list    *listing
+	marks   *marks
 	sent    int64
 	due     time.Time
 	server  time.Time
@@ -44,10 +45,12 @@ type request struct {
 	done    chan struct{} // closed when replies and err are final
 }
 
-// frameOut is a message of the server: a push of keys, a flush, or a reply.
+// frameOut is a message of the server: a push of keys, a flush, a mark or a
+// reply.
 type frameOut struct {
 	keys  []string
 	flush bool
+	mark  chan struct{}
 	reply *request
 	due   time.Time
 }
@@ -200,6 +203,12 @@ func (c *conn) handle(r *request) bool {
 	}
 	if r.list != nil {
 		c.server.list(r.list)
+	}
+	if r.marks != nil {
+		c.server.mark(r.marks, c.link.remote.opts.Namespace)
+	}
+	if r.hello {
+		c.server.outliveLoss(c)
 	}
 	if r.beat {
 		r.server, r.err = c.server.beat(c, c.link.remote.beatKey())

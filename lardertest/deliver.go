@@ -25,7 +25,7 @@ func (c *conn) nextOut(f *frameOut) (ok bool, again time.Time) {
 		return false, time.Time{}
 	}
 	due := c.out[0].due
-	if c.out[0].reply == nil && c.link.holdPushes {
+	if !c.out[0].answers() && c.link.holdPushes {
 		if due = c.firstReply(); due.IsZero() {
 			return false, time.Time{}
 		}
@@ -40,12 +40,16 @@ func (c *conn) nextOut(f *frameOut) (ok bool, again time.Time) {
 // must not come behind it.
 func (c *conn) firstReply() time.Time {
 	for i := range c.out {
-		if c.out[i].reply != nil {
+		if c.out[i].answers() {
 			return c.out[i].due
 		}
 	}
 	return time.Time{}
 }
+
+// answers tells replies, and marks which stand for the reply to a request of
+// the client, from pushes.
+func (f *frameOut) answers() bool { return f.reply != nil || f.mark != nil }
 
 func (c *conn) process(f frameOut) {
 	events := c.link.remote.events
@@ -53,6 +57,8 @@ func (c *conn) process(f frameOut) {
 	case f.flush:
 		c.epoch.Store(c.epoch.Load().Succeed())
 		events.Flushed()
+	case f.mark != nil:
+		close(f.mark)
 	case f.reply == nil:
 		events.Invalidated(f.keys)
 	default:

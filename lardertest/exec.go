@@ -15,8 +15,13 @@ import (
 func (s *Server) execute(c *conn, op *larder.Op) larder.Reply {
 	s.counts[op.Kind]++
 	it := s.lookup(op.Key, c)
-	if op.Kind == larder.OpSet || op.Kind == larder.OpDelete {
-		return s.overwrite(c, op)
+	switch op.Kind {
+	case larder.OpSet, larder.OpDelete:
+		return s.overwrite(c, op, it)
+	case larder.OpHold, larder.OpUnhold:
+		return s.hold(c, op, it)
+	case larder.OpBirths, larder.OpTagsSince:
+		return s.readLog(c, op)
 	}
 	s.watch(op.Key, c)
 	if it != nil && it.other {
@@ -39,6 +44,8 @@ func (s *Server) execute(c *conn, op *larder.Op) larder.Reply {
 		return s.replaceIf(c, op, it, isLease(it, op.Token), larder.Done)
 	case larder.OpRelease, larder.OpRenew:
 		return s.touch(c, op, it)
+	case larder.OpSetNewer:
+		return s.setNewer(c, op, it)
 	case larder.OpGeneration:
 		return s.generation(c, op, it)
 	}
@@ -56,9 +63,13 @@ func read(op *larder.Op, it *item) larder.Reply {
 	return r
 }
 
-func (s *Server) overwrite(c *conn, op *larder.Op) larder.Reply {
-	if s.readOnly {
+func (s *Server) overwrite(c *conn, op *larder.Op, it *item) larder.Reply {
+	switch {
+	case s.readOnly:
 		return larder.Reply{Err: ErrReadOnly}
+	case op.KeepHold && isHold(it):
+		s.watch(op.Key, c)
+		return larder.Reply{State: larder.Held}
 	}
 	if op.Kind == larder.OpSet {
 		s.put(op.Key, string(op.Value), op.TTL, c)
@@ -81,6 +92,8 @@ func (s *Server) acquire(c *conn, op *larder.Op, it *item) larder.Reply {
 		return larder.Reply{State: larder.Acquired}
 	case frame.KindOf(it.data) == frame.Lease:
 		return larder.Reply{State: larder.Busy, TTL: it.ttl()}
+	case isHold(it):
+		return larder.Reply{State: larder.Held}
 	}
 	return larder.Reply{State: larder.Present, Data: it.data}
 }
@@ -119,6 +132,7 @@ func (s *Server) generation(c *conn, op *larder.Op, it *item) larder.Reply {
 	case it == nil:
 		s.put(op.Key, string(op.Value), op.TTL, c)
 		s.watch(op.Key, c)
+		s.born(c, op)
 	case !it.expires.IsZero() && it.ttl() < op.TTL/2:
 		s.expireIn(op.Key, it, op.TTL)
 		s.notify(op.Key, c)

@@ -1,6 +1,10 @@
 package lardertest
 
-import "time"
+import (
+	"slices"
+	"strconv"
+	"time"
+)
 
 // Stop pauses the server as SIGSTOP does: connections stay, requests queue up
 // and are carried out after Cont, also those whose caller gave up.
@@ -76,6 +80,21 @@ func (s *Server) Restart() {
 func (s *Server) Failover() {
 	s.Kill()
 	s.Restart()
+}
+
+// outliveLoss clears the namespace of a new connection unless the data are
+// marked with the present life of the server: otherwise deleted entries may
+// have come back. The caller holds s.mu.
+func (s *Server) outliveLoss(c *conn) {
+	r := c.link.remote
+	mark := strconv.FormatInt(s.life, 10)
+	if it := s.lookup(r.lifeKey(), nil); s.readOnly || it != nil && it.data == mark {
+		return
+	}
+	if !r.opts.Replay {
+		s.remove(r.namespaceKey(slices.Index(r.links, c.link)), nil)
+	}
+	s.put(r.lifeKey(), mark, 0, nil)
 }
 
 func (s *Server) load(key string, it item) {

@@ -18,6 +18,9 @@ import (
 type RemoteOptions struct {
 	// Namespace separates the keys of caches that share a server.
 	Namespace string
+	// Replay keeps the entries of a server that lost its latest writes.
+	// Default: their namespace is cleared when the first connection is made.
+	Replay bool
 	// Redial is the pause between attempts to connect. Default: 50 ms.
 	Redial time.Duration
 }
@@ -66,6 +69,12 @@ func (r *Remote) namespaceKey(i int) string {
 	return controlPrefix + "ns:" + r.opts.Namespace + ":" + strconv.Itoa(i)
 }
 
+func (r *Remote) logKey(i int) string {
+	return controlPrefix + "log:" + r.opts.Namespace + ":" + strconv.Itoa(i)
+}
+
+func (r *Remote) lifeKey() string { return controlPrefix + "life:" + r.opts.Namespace }
+
 func (r *Remote) beatKey() string { return controlPrefix + "beat:" + r.opts.Namespace }
 
 func (r *Remote) entryPrefix() string {
@@ -95,13 +104,31 @@ func (r *Remote) NamespaceKeys() []string {
 	return keys
 }
 
+// LogKey implements larder.Remote. The generation of a namespace is in no log.
+func (r *Remote) LogKey(tagKey string) string {
+	if !strings.HasPrefix(tagKey, r.TagKey("")) {
+		return ""
+	}
+	return r.logKey(r.route(tagKey))
+}
+
+// LogKeys implements larder.Remote: a key per server.
+func (r *Remote) LogKeys() []string {
+	keys := make([]string, len(r.links))
+	for i := range keys {
+		keys[i] = r.logKey(i)
+	}
+	return keys
+}
+
 // route returns the index of the server that holds key.
 func (r *Remote) route(key string) int {
 	if len(r.links) == 1 {
 		return 0
 	}
-	if rest, ok := strings.CutPrefix(key, controlPrefix+"ns:"+r.opts.Namespace+":"); ok {
-		if i, err := strconv.Atoi(rest); err == nil && i < len(r.links) {
+	for _, kind := range []string{"ns:", "log:"} {
+		rest, ok := strings.CutPrefix(key, controlPrefix+kind+r.opts.Namespace+":")
+		if i, err := strconv.Atoi(rest); ok && err == nil && i < len(r.links) {
 			return i
 		}
 	}

@@ -24,6 +24,7 @@ type Server struct {
 	readOnly bool
 	life     int64 // what the run id is to Redis
 	lastConn int64
+	births   int           // ever listed
 	skew     time.Duration // server clock minus ours
 	data     map[string]*item
 	saved    map[string]item

@@ -42,9 +42,28 @@ type Config struct {
 	// and costs latency with a few. Default: 0, none.
 	FlushDelay time.Duration
 
+	// OnFailover says what becomes of the entries when a server has lost its
+	// latest writes. Default: [Clear].
+	OnFailover OnFailover
+
 	faults   []error
 	warnings []string
 }
+
+// OnFailover says what becomes of the entries of a server that restarted, maybe
+// from a snapshot, or was replaced by its replica. Either may have brought
+// deleted entries back.
+type OnFailover uint8
+
+const (
+	// Clear outdates all of them before the first is used. It costs a load for
+	// each entry that is still wanted.
+	Clear OnFailover = iota
+	// Replay keeps them. Deletions that the server lost are gone for good,
+	// except those of the last minutes that a living process repeats: reads
+	// may be outdated until the entry expires.
+	Replay
+)
 
 const (
 	defaultHost        = "localhost"
@@ -81,6 +100,9 @@ func (c *Config) Validate() error {
 	}
 	if c.DB < 0 {
 		fault("DB %d must not be negative", c.DB)
+	}
+	if c.OnFailover > Replay {
+		fault("OnFailover %d is neither Clear nor Replay", c.OnFailover)
 	}
 	if c.DialTimeout < 0 || c.BeatTimeout < 0 || c.FlushDelay < 0 {
 		fault("DialTimeout %v, BeatTimeout %v and FlushDelay %v must not be negative", c.DialTimeout, c.BeatTimeout, c.FlushDelay)

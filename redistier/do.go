@@ -2,6 +2,7 @@ package redistier
 
 import (
 	"context"
+	"strconv"
 	"sync"
 
 	"github.com/redis/rueidis"
@@ -123,7 +124,7 @@ func (c *conn) repeat(ctx context.Context, ops []larder.Op, steps []step, result
 	var commands []rueidis.Completed
 	for i := first; i < len(steps); i++ {
 		missing := isMissing(&results[i])
-		if missing || plain(ops[steps[i].first].Kind) {
+		if missing || plain(&ops[steps[i].first]) {
 			s := steps[i]
 			again = append(again, i)
 			commands = append(commands, c.command(ops[s.first:s.first+s.count], missing))
@@ -139,7 +140,9 @@ func (c *conn) repeat(ctx context.Context, ops []larder.Op, steps []step, result
 }
 
 // plain reports whether an op is an idempotent command and no script.
-func plain(kind larder.OpKind) bool { return kind == larder.OpGet || kind == larder.OpDelete }
+func plain(op *larder.Op) bool {
+	return op.Kind == larder.OpGet || op.Kind == larder.OpDelete && !op.KeepHold
+}
 
 // command builds the command for a run of ops; eval sends the script's text.
 func (c *conn) command(ops []larder.Op, eval bool) rueidis.Completed {
@@ -149,14 +152,15 @@ func (c *conn) command(ops []larder.Op, eval bool) rueidis.Completed {
 		return c.mget(ops)
 	case op.Kind == larder.OpGet:
 		return c.client.B().Get().Key(op.Key).Build()
-	case op.Kind == larder.OpDelete:
+	case op.Kind == larder.OpDelete && !op.KeepHold:
 		return c.client.B().Del().Key(op.Key).Build()
 	}
-	name, id := "EVALSHA", scriptOf[op.Kind].sha
+	s, keys := scriptFor(op), c.keys.scriptKeys(op)
+	name, id := "EVALSHA", s.sha
 	if eval {
-		name, id = "EVAL", scriptOf[op.Kind].text
+		name, id = "EVAL", s.text
 	}
-	return c.client.B().Arbitrary(name, id, "1").Keys(op.Key).Args(arguments(op)...).Build()
+	return c.client.B().Arbitrary(name, id, strconv.Itoa(len(keys))).Keys(keys...).Args(arguments(op)...).Build()
 }
 
 // mget builds one command for a run of reads. The builder gets all keys at

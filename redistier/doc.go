@@ -32,6 +32,8 @@
 //
 //	#larder:g:shop#suites   generation of the tag suites
 //	#larder:n:shop          generation of the namespace
+//	#larder:l:shop          log of the last 128 births of generations
+//	#larder:i:shop          which life of the server the data belong to
 //	#larder:b:shop          named by heartbeats, never present
 //	#larder:p:shop#…        self-test of pushes, deleted at once
 //
@@ -45,6 +47,7 @@
 //	ACL SETUSER app on >password resetkeys ~shop:* ~#larder:?:shop ~#larder:?:shop#*
 //	    -@all +hello +client|id +client|tracking +client|setname +info +time +ping +select
 //	    +get +mget +set +del +unlink +exists +getrange +pttl +pexpire +scan
+//	    +lindex +lrange +lpush +ltrim
 //	    +eval +evalsha +script|load
 //
 // KEYS, FLUSHDB, FLUSHALL and MONITOR are never sent.

@@ -23,12 +23,17 @@ func (c *conn) greet(ctx context.Context) error {
 	if err := c.testPushes(ctx); err != nil {
 		return err
 	}
+	if err := c.outliveLoss(ctx); err != nil {
+		return err
+	}
 	return c.beat(ctx)
 }
 
 func (c *conn) identify(ctx context.Context) error {
 	b := c.client.B()
-	commands := []rueidis.Completed{b.ClientId().Build(), b.Info().Section("server").Build()}
+	commands := []rueidis.Completed{
+		b.ClientId().Build(), b.Info().Section("server").Build(), b.Info().Section("replication").Build(),
+	}
 	for _, s := range scripts {
 		commands = append(commands, b.ScriptLoad().Script(s.text).Build())
 	}
@@ -41,11 +46,16 @@ func (c *conn) identify(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("INFO server: %w", err)
 	}
+	replication, err := results[2].ToString()
+	if err != nil {
+		return fmt.Errorf("INFO replication: %w", err)
+	}
 	// A user who may not SCRIPT LOAD gets the scripts by EVAL.
 	c.id, c.runID = id, infoField(info, "run_id")
 	if c.runID == "" {
 		return errors.New("INFO server names no run_id")
 	}
+	c.runID += "-" + infoField(replication, "master_replid")
 	return nil
 }
 

@@ -14,6 +14,8 @@ type keys struct {
 	entry     string // prefix of entries
 	tag       string // prefix of tag generations
 	namespace string
+	log       string // births of generations
+	life      string // which life of the server the data belong to
 	beat      string
 	probe     string // prefix of self-test keys
 }
@@ -22,6 +24,8 @@ func newKeys(namespace string) keys {
 	k := keys{
 		tag:       reserved + "g:" + namespace + "#",
 		namespace: reserved + "n:" + namespace,
+		log:       reserved + "l:" + namespace,
+		life:      reserved + "i:" + namespace,
 		beat:      reserved + "b:" + namespace,
 		probe:     reserved + "p:" + namespace + "#",
 	}
@@ -29,6 +33,15 @@ func newKeys(namespace string) keys {
 		k.entry = namespace + ":"
 	}
 	return k
+}
+
+// logOf returns the log that lists the birth of a generation; the one of a
+// namespace is in none.
+func (k *keys) logOf(key string) string {
+	if strings.HasPrefix(key, k.tag) {
+		return k.log
+	}
+	return ""
 }
 
 // matching returns the SCAN pattern for a pattern of entry names.

@@ -41,8 +41,14 @@ func (c *conn) receiveRun(message *rueidis.RedisMessage, replies []larder.Reply)
 // reply translates the message for one op; err is nil or Redis' nil.
 func (c *conn) reply(kind larder.OpKind, message *rueidis.RedisMessage, err error) larder.Reply {
 	switch kind {
-	case larder.OpGet, larder.OpGeneration:
+	case larder.OpGet, larder.OpGeneration, larder.OpBirths:
 		return c.present(message, err)
+	case larder.OpTagsSince:
+		r := c.present(message, err)
+		if r.State == larder.Absent {
+			r.State = larder.Refused
+		}
+		return r
 	case larder.OpInspect:
 		return inspected(message, err)
 	case larder.OpAcquire:
@@ -57,11 +63,17 @@ func (c *conn) reply(kind larder.OpKind, message *rueidis.RedisMessage, err erro
 	return larder.Reply{State: stateOf(kind, n), TTL: leaseLeft(kind, n)}
 }
 
+// keptHold is what the scripts of KeepHold answer when they found a hold-off;
+// DEL of one key answers at most 1.
+const keptHold = 2
+
 // stateOf translates the integer a script or DEL answered.
 func stateOf(kind larder.OpKind, n int64) larder.ReplyState {
 	switch {
-	case kind == larder.OpAcquire && n < 0:
+	case kind == larder.OpAcquire && n == -1:
 		return larder.Acquired
+	case kind == larder.OpAcquire && n < 0, n == keptHold && (kind == larder.OpSet || kind == larder.OpDelete):
+		return larder.Held
 	case kind == larder.OpAcquire:
 		return larder.Busy
 	case kind == larder.OpDelete && n == 0:

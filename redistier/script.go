@@ -1,8 +1,10 @@
 package redistier
 
 import (
+	"crypto/rand"
 	"crypto/sha1"
 	_ "embed"
+	"encoding/binary"
 	"encoding/hex"
 	"strconv"
 	"time"
@@ -11,7 +13,7 @@ import (
 	"github.com/larder-go/larder/internal/frame"
 )
 
-// script is a Lua script of one key. Redis knows it by the SHA-1 of its text.
+// script is a Lua script of keys in one slot. Redis knows it by the SHA-1 of its text.
 type script struct {
 	text, sha string
 }
@@ -42,28 +44,65 @@ var renewText string
 //go:embed scripts/set.lua
 var setText string
 
+//go:embed scripts/set_keeping.lua
+var setKeepingText string
+
+//go:embed scripts/set_newer.lua
+var setNewerText string
+
+//go:embed scripts/delete_keeping.lua
+var deleteKeepingText string
+
+//go:embed scripts/hold.lua
+var holdText string
+
 //go:embed scripts/generation.lua
 var generationText string
+
+//go:embed scripts/births.lua
+var birthsText string
+
+//go:embed scripts/tags_since.lua
+var tagsSinceText string
 
 //go:embed scripts/inspect.lua
 var inspectText string
 
 var (
-	acquireScript    = newScript(acquireText)
-	takeoverScript   = newScript(takeoverText)
-	fillScript       = newScript(fillText)
-	refillScript     = newScript(refillText)
-	releaseScript    = newScript(releaseText)
-	renewScript      = newScript(renewText)
-	setScript        = newScript(setText)
-	generationScript = newScript(generationText)
-	inspectScript    = newScript(inspectText)
+	acquireScript       = newScript(acquireText)
+	takeoverScript      = newScript(takeoverText)
+	fillScript          = newScript(fillText)
+	refillScript        = newScript(refillText)
+	releaseScript       = newScript(releaseText)
+	renewScript         = newScript(renewText)
+	setScript           = newScript(setText)
+	setKeepingScript    = newScript(setKeepingText)
+	setNewerScript      = newScript(setNewerText)
+	deleteKeepingScript = newScript(deleteKeepingText)
+	holdScript          = newScript(holdText)
+	generationScript    = newScript(generationText)
+	birthsScript        = newScript(birthsText)
+	tagsSinceScript     = newScript(tagsSinceText)
+	inspectScript       = newScript(inspectText)
 
 	// scripts are loaded when a connection is made, so that EVALSHA fails only
 	// after a SCRIPT FLUSH.
 	scripts = [...]*script{
-		acquireScript, takeoverScript, fillScript, refillScript, releaseScript,
-		renewScript, setScript, generationScript, inspectScript,
+		acquireScript,
+		takeoverScript,
+		fillScript,
+		refillScript,
+		releaseScript,
+		renewScript,
+		setScript,
+		setKeepingScript,
+		setNewerScript,
+		deleteKeepingScript,
+		holdScript,
+		generationScript,
+		birthsScript,
+		tagsSinceScript,
+		inspectScript,
 	}
 )
 
@@ -76,9 +115,40 @@ var scriptOf = [...]*script{
 	larder.OpRelease:    releaseScript,
 	larder.OpRenew:      renewScript,
 	larder.OpSet:        setScript,
+	larder.OpSetNewer:   setNewerScript,
+	larder.OpDelete:     deleteKeepingScript,
+	larder.OpHold:       holdScript,
+	larder.OpUnhold:     holdScript,
 	larder.OpGeneration: generationScript,
+	larder.OpBirths:     birthsScript,
+	larder.OpTagsSince:  tagsSinceScript,
 	larder.OpInspect:    inspectScript,
 }
+
+// scriptFor returns the script of an op that is no plain command.
+func scriptFor(op *larder.Op) *script {
+	if op.Kind == larder.OpSet && op.KeepHold {
+		return setKeepingScript
+	}
+	return scriptOf[op.Kind]
+}
+
+// scriptKeys returns KEYS of the op's script.
+func (k *keys) scriptKeys(op *larder.Op) []string {
+	switch op.Kind {
+	case larder.OpTagsSince:
+		return append([]string{op.Key}, op.Keys...)
+	case larder.OpGeneration:
+		if log := k.logOf(op.Key); log != "" {
+			return []string{op.Key, log}
+		}
+	}
+	return []string{op.Key}
+}
+
+// firstLogLife is for how long a log lives that lists no birth yet; births
+// prolong it.
+const firstLogLife = 24 * time.Hour
 
 // arguments returns ARGV of the op's script. The value is copied: the client
 // may still send it after its caller has gone.
@@ -94,10 +164,27 @@ func arguments(op *larder.Op) []string {
 		return []string{op.Expect, string(op.Value), millis(op.TTL)}
 	case larder.OpRelease:
 		return []string{lease(op.Token)}
-	case larder.OpSet, larder.OpGeneration:
+	case larder.OpSet:
 		return []string{string(op.Value), millis(op.TTL)}
+	case larder.OpSetNewer:
+		return []string{string(op.Value), millis(op.TTL), string(binary.BigEndian.AppendUint64(nil, op.Version))}
+	case larder.OpHold:
+		return []string{string(op.Token[:]), millis(op.TTL)}
+	case larder.OpUnhold:
+		return []string{string(op.Token[:]), "0"}
+	case larder.OpGeneration:
+		return []string{string(op.Value), millis(op.TTL), birthID()}
+	case larder.OpTagsSince:
+		return []string{op.Expect, birthID(), millis(firstLogLife)}
 	}
 	return nil
+}
+
+// birthID returns 8 random bytes.
+func birthID() string {
+	var id [8]byte
+	rand.Read(id[:]) // never fails
+	return string(id[:])
 }
 
 func lease(t frame.Token) string { return string(frame.AppendLease(nil, t)) }

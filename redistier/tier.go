@@ -53,6 +53,22 @@ func (t *Tier) NamespaceKey(string) string { return t.keys.namespace }
 // NamespaceKeys returns the one namespace key.
 func (t *Tier) NamespaceKeys() []string { return []string{t.keys.namespace} }
 
+// LogKey returns the key of the log of births; there is one on a standalone
+// server.
+func (t *Tier) LogKey(string) string { return t.keys.log }
+
+// LogKeys returns the one log key.
+func (t *Tier) LogKeys() []string { return []string{t.keys.log} }
+
+// RunID names the life of the server: its run id and replication id. The second
+// changes when a demoted server is promoted again without a restart.
+func (t *Tier) RunID(string) string {
+	if c := t.server.conn(); c != nil {
+		return c.runID
+	}
+	return ""
+}
+
 // Start connects and keeps reconnecting until Close. It returns when the first
 // attempt has ended, at the latest when ctx ends. An absent server is no error.
 func (t *Tier) Start(ctx context.Context, events larder.RemoteEvents) {

@@ -8,12 +8,13 @@
 //	0xFA value     flags[1] (extension[1])? id[8] hard[5] (grace uvarint)?
 //	               (version[8])? (namespace generation[8])? (schema[4])?
 //	               (tags)? payload
-//	0xFB hold-off  opaque to readers of this version
+//	0xFB hold-off  any number of (token[8] deadline[6])
 //	tags           uvarint count, then count × (uvarint length, name, generation[8])
 //
 // hard is the hard deadline in milliseconds of the server's clock since
 // 2024-01-01 UTC, big endian; grace is how many milliseconds earlier the value
 // turns stale. A value that carries only its namespace has a header of 24 bytes.
+// deadline is Unix milliseconds of the server's clock, big endian.
 package frame
 
 import (
