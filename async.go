@@ -1,6 +1,9 @@
 package larder
 
-import "context"
+import (
+	"context"
+	"runtime/debug"
+)
 
 // Future is the result of an asynchronous operation. Its methods may be called
 // concurrently and more than once.
@@ -38,9 +41,10 @@ func start[V any](c *Cache, ctx context.Context, op func() (V, error)) *Future[V
 		return f
 	}
 	started := c.goRun(func() {
+		f.err = &PanicError{} // unless op returns
 		defer func() {
 			if p := recover(); p != nil {
-				f.err = &PanicError{Value: p}
+				f.err = &PanicError{Value: p, Stack: debug.Stack()}
 			}
 			<-c.async
 			close(f.done)

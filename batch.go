@@ -13,7 +13,7 @@ import (
 )
 
 // BatchLoader reads several keys from their source at once. Keys that its
-// result lacks are taken as not found.
+// result lacks are taken as not found; the error [ErrNotFound] says that of all.
 type BatchLoader[K comparable, V any] func(ctx context.Context, keys []K) (map[K]V, error)
 
 // GetMany returns the values of keys, with one round trip for all that is not
@@ -25,10 +25,16 @@ type BatchLoader[K comparable, V any] func(ctx context.Context, keys []K) (map[K
 func (k *Keyspace[K, V]) GetMany(ctx context.Context, keys []K, load BatchLoader[K, V], opts ...ReadOption) (map[K]V, error) {
 	now := clock.Now()
 	b := &batch[K, V]{k: k, load: load, config: k.readConfig(now, opts), values: make(map[K]V, len(keys))}
+	seen := make(map[K]struct{}, len(keys))
 	if err := k.usable(ctx, load == nil); err != nil {
+		for _, key := range keys {
+			if _, twice := seen[key]; !twice {
+				seen[key] = struct{}{}
+				b.fail(err)
+			}
+		}
 		return b.values, err
 	}
-	seen := make(map[K]struct{}, len(keys))
 	for _, key := range keys {
 		if _, twice := seen[key]; twice {
 			continue
@@ -101,14 +107,32 @@ func (b *batch[K, V]) enlist(key K, hash uint64) {
 // run looks, acquires, loads and fills for all flights the batch leads, then
 // waits for those of others.
 func (b *batch[K, V]) run(ctx context.Context) {
+	done := false
+	defer func() {
+		if !done { // a panic of the loader or the codec: nobody may wait for us
+			b.quit()
+		}
+	}()
 	var waiting []*member[K, V]
 	if len(b.leads) > 0 {
 		var loading []*member[K, V]
 		loading, waiting = b.consult(ctx)
 		b.loadAll(ctx, loading)
 	}
+	done = true
 	b.finish(ctx, waiting, true)
 	b.finish(ctx, b.joins, false)
+}
+
+// quit gives up all flights of the batch.
+func (b *batch[K, V]) quit() {
+	for _, m := range b.leads {
+		b.k.flights.Remove(m.r.key, m.r.hash, m.f)
+		m.f.Abandon()
+	}
+	for _, m := range b.joins {
+		m.f.Leave()
+	}
 }
 
 // end publishes the outcome of a flight the batch leads.
@@ -267,6 +291,7 @@ func (b *batch[K, V]) loadAll(ctx context.Context, members []*member[K, V]) {
 	})
 	if !started {
 		cancel()
+		b.k.releaseAll(members)
 		for _, m := range members {
 			b.end(m, outcome[V]{err: ErrClosed})
 		}
@@ -278,9 +303,7 @@ func (b *batch[K, V]) loadAll(ctx context.Context, members []*member[K, V]) {
 			b.fail(err)
 			continue
 		}
-		if p, ok := errors.AsType[*PanicError](o.err); ok {
-			panic(p.Value)
-		}
+		o.panicAgain()
 		b.take(m, o)
 	}
 }
@@ -294,84 +317,137 @@ func (b *batch[K, V]) loadInto(ctx context.Context, members []*member[K, V]) {
 			gate = m.p
 		}
 	}
-	leave, err := k.enterLoad(ctx, gate)
-	if err == nil {
-		defer leave()
+	end := func(outcomeOf func(m *member[K, V]) outcome[V]) {
+		for _, m := range members {
+			k.flights.Remove(m.r.key, m.r.hash, m.f)
+			m.f.End(outcomeOf(m))
+		}
 	}
+	failed := func(o outcome[V]) { end(func(*member[K, V]) outcome[V] { return o }) }
+	leave, err := k.enterLoad(ctx, gate)
+	if err != nil {
+		k.releaseAll(members)
+		failed(outcome[V]{err: err})
+		return
+	}
+	defer leave()
 	defer context.AfterFunc(ctx, func() {
 		if context.Cause(ctx) == ErrLoadTimeout {
-			for _, m := range members {
-				k.flights.Remove(m.r.key, m.r.hash, m.f)
-				m.f.End(outcome[V]{err: ErrLoadTimeout})
-			}
+			failed(outcome[V]{err: ErrLoadTimeout})
 		}
 	})()
+	finished := false
+	defer func() {
+		if !finished { // the codec panicked, or the loader ended its goroutine
+			o := panicked[V](k.cache, k.name, recover())
+			k.releaseAll(members)
+			failed(o)
+		}
+	}()
+	b.carryOut(ctx, members)
+	finished = true
+	end(func(m *member[K, V]) outcome[V] { return m.o })
+}
+
+// carryOut calls the loader for members and stores what it brought.
+func (b *batch[K, V]) carryOut(ctx context.Context, members []*member[K, V]) {
+	k := b.k
 	keys := make([]K, len(members))
 	proofs := make([]int, len(members))
 	for i, m := range members {
 		keys[i], proofs[i] = m.r.key, m.f.Prove()
 	}
 	start := clock.Now()
-	var values map[K]V
-	if err == nil {
-		stopRenewing := k.renewLeases(ctx, members)
-		values, err = b.call(ctx, keys)
-		stopRenewing()
-	}
-	took := time.Duration(clock.Now() - start)
+	stopRenewing := k.renewLeases(ctx, members)
+	values, all := b.call(ctx, keys)
+	stopRenewing()
 	var landings []*landing[K, V]
+	var unused []*member[K, V]
 	for i, m := range members {
-		m.o = outcome[V]{source: sourceLoad, shared: m.p.kind != bypassHeld, evidence: start, proof: proofs[i]}
-		l := k.bring(ctx, m, values, err, took)
-		if l != nil {
+		m.o = all
+		m.o.source, m.o.shared, m.o.evidence, m.o.proof = sourceLoad, m.p.kind != bypassHeld, start, proofs[i]
+		l, keeps := k.bring(ctx, m, values)
+		switch {
+		case l != nil:
 			landings = append(landings, l)
+		case !keeps:
+			unused = append(unused, m)
 		}
 	}
+	k.releaseAll(unused)
 	k.fill(ctx, landings)
-	for _, m := range members {
-		k.flights.Remove(m.r.key, m.r.hash, m.f)
-		m.f.End(m.o)
-	}
 }
 
 // bring sets the outcome of one key from what a batch load returned. It
-// returns a landing if the value is to be stored in Redis.
-func (k *Keyspace[K, V]) bring(ctx context.Context, m *member[K, V], values map[K]V, err error, took time.Duration) *landing[K, V] {
-	var found bool
-	if m.o.value, found = values[m.r.key]; err == nil && !found {
-		err = ErrNotFound
-		m.o.negative = true
+// returns a landing if the value is to be stored in Redis, and otherwise
+// whether it was stored anywhere: if not, a lease is of no use.
+func (k *Keyspace[K, V]) bring(ctx context.Context, m *member[K, V], values map[K]V) (l *landing[K, V], keeps bool) {
+	if m.o.err != nil {
+		return nil, false
 	}
-	k.stats.loaded(err, took)
-	m.o.err = err
 	ttl := k.opts.TTL
-	if m.o.negative {
+	var found bool
+	if m.o.value, found = values[m.r.key]; !found {
+		m.o.negative, m.o.err = true, ErrNotFound
 		ttl = k.opts.NegativeTTL
 	}
 	switch {
-	case err != nil && !m.o.negative, ttl < 0:
-		k.release(m.r.entry, m.p)
+	case ttl < 0:
+		return nil, false
 	case m.p.kind == bypassLease:
-		return &landing[K, V]{f: m.f, r: m.r, p: m.p, o: &m.o, ttl: ttl}
-	default:
-		k.store(ctx, m.f, m.r, m.p, &m.o)
+		return &landing[K, V]{f: m.f, r: m.r, p: m.p, o: &m.o, ttl: ttl}, true
 	}
-	return nil
+	k.store(ctx, m.f, m.r, m.p, &m.o)
+	return nil, true
 }
 
-// call runs the batch loader and turns a panic into an error.
-func (b *batch[K, V]) call(ctx context.Context, keys []K) (values map[K]V, err error) {
+// releaseAll gives the leases of members back in one round trip.
+func (k *Keyspace[K, V]) releaseAll(members []*member[K, V]) {
+	var ops []Op
+	for _, m := range members {
+		if m.p != nil && m.p.kind == bypassLease {
+			ops = append(ops, Op{Kind: OpRelease, Key: m.r.entry, Token: m.p.token})
+		}
+	}
+	if len(ops) == 0 {
+		return
+	}
+	k.cache.do(context.Background(), ops)
+	for i := range ops {
+		k.cache.board.Kill(ops[i].Key) // as in release
+	}
+}
+
+// call runs the batch loader and counts a load for each key. A panic becomes
+// the outcome's error; runtime.Goexit passes through.
+func (b *batch[K, V]) call(ctx context.Context, keys []K) (values map[K]V, o outcome[V]) {
+	k := b.k
+	start := clock.Now()
 	returned := false
 	defer func() {
-		if returned {
-			return
+		if !returned {
+			if p := recover(); p != nil {
+				o = panicked[V](k.cache, k.name, p)
+			} else {
+				o.err = &PanicError{}
+			}
 		}
-		err = &PanicError{Value: recover(), Stack: debug.Stack()}
-		b.k.cache.opts.Logger.Error("larder: loader panicked", "keyspace", b.k.name, "error", err)
+		took := time.Duration(clock.Now()-start) / time.Duration(len(keys))
+		for _, key := range keys {
+			err := o.err
+			if _, found := values[key]; err == nil && !found {
+				err = ErrNotFound
+			}
+			k.stats.loaded(err, took)
+		}
 	}()
-	values, err = b.load(ctx, keys)
+	values, o.err = b.load(ctx, keys)
 	returned = true
-	return values, err
+	if errors.Is(o.err, ErrNotFound) {
+		values, o.err = nil, nil
+	}
+	o.err = loadError(ctx, o.err)
+	return values, o
 }
 
 // waitLimit is how many keys of one batch are finished singly at a time.
@@ -393,9 +469,12 @@ func (b *batch[K, V]) finish(ctx context.Context, members []*member[K, V], leads
 	for _, m := range members {
 		go func() {
 			slots <- struct{}{}
-			defer func() { <-slots }()
-			value, err := b.single(ctx, m, leads)
-			results <- result{m.r.key, value, err}
+			r := result{key: m.r.key, err: &PanicError{}} // unless single returns
+			defer func() {
+				<-slots
+				results <- r
+			}()
+			r.value, r.err = b.single(ctx, m, leads)
 		}()
 	}
 	for range members {

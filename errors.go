@@ -48,14 +48,21 @@ func (e *PendingError) Error() string {
 // Unwrap makes the error match [ErrPending] and its reason.
 func (e *PendingError) Unwrap() []error { return []error{ErrPending, e.Err} }
 
-// PanicError is what the waiters of a load receive when the loader panicked.
-// The caller that led the load panics with the same value.
+// PanicError is what the waiters of a load receive when the loader or the codec
+// panicked. The caller that led the load panics with the same value. A nil Value
+// means that the loader ended its goroutine by runtime.Goexit, as t.FailNow
+// does; the caller that led the load receives the error like everybody then.
 type PanicError struct {
 	Value any
 	Stack []byte
 }
 
-func (e *PanicError) Error() string { return fmt.Sprintf("larder: loader panicked: %v", e.Value) }
+func (e *PanicError) Error() string {
+	if e.Value == nil {
+		return "larder: loader ended its goroutine"
+	}
+	return fmt.Sprintf("larder: loader panicked: %v", e.Value)
+}
 
 // Unwrap returns the panic value if it was an error.
 func (e *PanicError) Unwrap() error {

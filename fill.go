@@ -49,7 +49,7 @@ func (k *Keyspace[K, V]) fill(ctx context.Context, landings []*landing[K, V]) {
 	}
 	sent := clock.Now()
 	for _, l := range landed {
-		l.ticket, l.sent, l.proof = c.board.Issue(l.r.entry), sent, l.f.Prove()
+		l.sent, l.proof = sent, l.f.Prove()
 	}
 	replies := make([]Reply, len(ops)+len(again.ops))
 	if again.err == nil {
@@ -66,6 +66,14 @@ func (k *Keyspace[K, V]) fill(ctx context.Context, landings []*landing[K, V]) {
 
 // fillOp encodes a landing. What cannot be stored gives its lease back.
 func (k *Keyspace[K, V]) fillOp(l *landing[K, V]) (op Op, ok bool) {
+	l.ticket = k.cache.board.Issue(l.r.entry)
+	// After the ticket, as in look: a load that began before an invalidation
+	// that is pending now must not come back through its lease.
+	if k.cache.pending.has(l.r.entry, l.r.deps) {
+		k.stats.refused(refusedError)
+		k.release(l.r.entry, l.p)
+		return op, false
+	}
 	now := clock.Now()
 	if l.epoch = k.cache.usableEpoch(l.r.entry, now); l.epoch == nil {
 		k.stats.refused(refusedError)

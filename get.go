@@ -73,8 +73,16 @@ type outcome[V any] struct {
 	negative bool
 	source   source
 	shared   bool  // joiners may use it if the evidence suffices
+	raise    bool  // err is a [*PanicError] of this load: the leader panics
 	evidence int64 // send time of the proving request
 	proof    int   // its number in the flight; 0: only evidence counts
+}
+
+// panicAgain raises the panic of a loader where its load was led.
+func (o *outcome[V]) panicAgain() {
+	if o.raise {
+		panic(o.err.(*PanicError).Value)
+	}
 }
 
 // admits reports whether a joiner with this place may use o. Evidence that is
@@ -161,7 +169,15 @@ func (k *Keyspace[K, V]) settle(o outcome[V]) (V, error) {
 // lead does the work of a flight: look into Redis here, load elsewhere if it
 // comes to that.
 func (k *Keyspace[K, V]) lead(ctx context.Context, f *flight.Flight[guard, outcome[V]], r *request[K, V]) (V, error) {
+	consulted := false
+	defer func() {
+		if !consulted { // a codec panicked: nobody may wait for this flight
+			k.flights.Remove(r.key, r.hash, f)
+			f.Abandon()
+		}
+	}()
 	found, permit, err := k.consult(ctx, f, r)
+	consulted = true
 	switch {
 	case err != nil: // the caller's context
 		k.flights.Remove(r.key, r.hash, f)
@@ -175,6 +191,7 @@ func (k *Keyspace[K, V]) lead(ctx context.Context, f *flight.Flight[guard, outco
 		return k.settle(found)
 	}
 	if !k.cache.goRun(func() { k.runLoad(context.WithoutCancel(ctx), f, r, permit) }) {
+		k.release(r.entry, permit)
 		k.flights.Remove(r.key, r.hash, f)
 		f.End(outcome[V]{err: ErrClosed})
 	}
@@ -185,9 +202,7 @@ func (k *Keyspace[K, V]) lead(ctx context.Context, f *flight.Flight[guard, outco
 		var none V
 		return none, err
 	}
-	if p, ok := errors.AsType[*PanicError](o.err); ok {
-		panic(p.Value)
-	}
+	o.panicAgain()
 	return k.settle(o)
 }
 

@@ -69,30 +69,39 @@ func (k *Keyspace[K, V]) runLoad(ctx context.Context, f *flight.Flight[guard, ou
 			end(outcome[V]{err: ErrLoadTimeout})
 		}
 	})()
+	finished := false
+	defer func() {
+		if !finished { // the codec panicked, or the loader ended its goroutine
+			o := panicked[V](k.cache, k.name, recover())
+			k.release(r.entry, p)
+			end(o)
+		}
+	}()
+	o := k.carryOut(ctx, f, r, p)
+	finished = true
+	end(o)
+}
+
+// carryOut calls the loader and stores what it brought.
+func (k *Keyspace[K, V]) carryOut(ctx context.Context, f *flight.Flight[guard, outcome[V]], r *request[K, V], p *permit) outcome[V] {
 	proof, start := f.Prove(), clock.Now()
 	stopRenewing := k.renewLease(ctx, r.entry, p)
-	value, err := k.call(ctx, r)
+	o := k.call(ctx, r)
 	stopRenewing()
-	k.stats.loaded(err, time.Duration(clock.Now()-start))
-	o := outcome[V]{value: value, source: sourceLoad, shared: p.kind != bypassHeld, evidence: start, proof: proof}
-	if err != nil && !errors.Is(err, ErrNotFound) {
+	o.source, o.shared, o.evidence, o.proof = sourceLoad, p.kind != bypassHeld, start, proof
+	if o.err != nil && !o.negative {
 		k.release(r.entry, p)
-		o.err = err
-		end(o)
-		return
-	}
-	if err != nil {
-		o.negative, o.err = true, ErrNotFound
+		return o
 	}
 	k.store(ctx, f, r, p, &o)
-	end(o)
+	return o
 }
 
 // loadContext returns the context of a load: detached from the caller, ended
 // by the time-out and by Close.
 func (k *Keyspace[K, V]) loadContext(ctx context.Context) (context.Context, context.CancelFunc) {
-	ctx, cancel := context.WithCancel(ctx)
-	stop := context.AfterFunc(k.cache.ctx, cancel)
+	ctx, cancel := context.WithCancelCause(ctx)
+	stop := context.AfterFunc(k.cache.ctx, func() { cancel(ErrClosed) })
 	cancelTimeout := func() {}
 	if k.opts.LoadTimeout > 0 {
 		ctx, cancelTimeout = context.WithTimeoutCause(ctx, k.opts.LoadTimeout, ErrLoadTimeout)
@@ -100,7 +109,7 @@ func (k *Keyspace[K, V]) loadContext(ctx context.Context) (context.Context, cont
 	return ctx, func() {
 		stop()
 		cancelTimeout()
-		cancel()
+		cancel(nil)
 	}
 }
 
@@ -117,20 +126,48 @@ func (k *Keyspace[K, V]) enterLoad(ctx context.Context, p *permit) (leave func()
 	return k.loads.leave, nil
 }
 
-// call runs the loader and turns a panic into an error.
-func (k *Keyspace[K, V]) call(ctx context.Context, r *request[K, V]) (value V, err error) {
+// call runs the loader. A panic becomes the outcome's error; runtime.Goexit
+// passes through, counted.
+func (k *Keyspace[K, V]) call(ctx context.Context, r *request[K, V]) (o outcome[V]) {
+	start := clock.Now()
 	returned := false
 	defer func() {
-		if returned {
-			return
+		if !returned {
+			if p := recover(); p != nil {
+				o = panicked[V](k.cache, k.name, p)
+			} else {
+				o.err = &PanicError{}
+			}
 		}
-		// A panic, or runtime.Goexit with a nil value.
-		err = &PanicError{Value: recover(), Stack: debug.Stack()}
-		k.cache.opts.Logger.Error("larder: loader panicked", "keyspace", k.name, "error", err)
+		k.stats.loaded(o.err, time.Duration(clock.Now()-start))
 	}()
-	value, err = r.load(ctx, r.key)
+	o.value, o.err = r.load(ctx, r.key)
 	returned = true
-	return value, err
+	if errors.Is(o.err, ErrNotFound) {
+		o.negative, o.err = true, ErrNotFound
+	}
+	o.err = loadError(ctx, o.err)
+	return o
+}
+
+// panicked returns the outcome of a load that did not return: p is what was
+// recovered, nil after runtime.Goexit. Called by the deferred function that
+// recovered.
+func panicked[V any](c *Cache, name string, p any) outcome[V] {
+	err := &PanicError{Value: p, Stack: debug.Stack()}
+	c.opts.Logger.Error("larder: loader panicked", "keyspace", name, "error", err)
+	return outcome[V]{err: err, raise: p != nil}
+}
+
+// loadError names the reason when a loader gave up because its context ended.
+func loadError(ctx context.Context, err error) error {
+	if !errors.Is(err, context.Canceled) && !errors.Is(err, context.DeadlineExceeded) {
+		return err
+	}
+	if cause := context.Cause(ctx); cause == ErrLoadTimeout || cause == ErrClosed {
+		return cause
+	}
+	return err
 }
 
 // store puts a loaded value where its permit allows and makes o's evidence
