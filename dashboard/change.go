@@ -40,6 +40,8 @@ type ExecutionChange struct {
 	Op      Op
 	// Results says that results were added or changed.
 	Results bool
+	// Finished says that it reached a final state.
+	Finished bool
 }
 
 // Empty reports whether nothing changed.

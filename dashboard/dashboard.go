@@ -29,6 +29,7 @@ type Store interface {
 	CaseStore
 	ExecutionStore
 	Figures
+	Insights
 
 	// Ping returns nil when the database answers and its schema is current.
 	Ping(ctx context.Context) error

@@ -46,7 +46,13 @@ type Result struct {
 	Attempts []Attempt `json:"attempts"`
 	// Flaky says that the case passed after an attempt that did not.
 	Flaky bool `json:"flaky"`
+	// FailingRuns counts, for a failed or erred result, the runs in a row that
+	// went wrong up to this one: 1 is a new failure. It stops at [MaxFailingRuns].
+	FailingRuns int `json:"failing_runs"`
 }
+
+// MaxFailingRuns is where FailingRuns stops.
+const MaxFailingRuns = 21
 
 // NewResult is what a reporter says about one case.
 type NewResult struct {

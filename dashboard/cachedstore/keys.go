@@ -66,6 +66,27 @@ func (k trendsKey) append(dst []byte) []byte {
 	return field(dst, "zone", k.zone)
 }
 
+// historyKey is a number of outcomes of a case: history:{id}:limit:{n}.
+type historyKey struct {
+	id    int64
+	limit int
+}
+
+func (k historyKey) append(dst []byte) []byte {
+	return appendLimit(append(strconv.AppendInt(dst, k.id, 10), ':'), k.limit)
+}
+
+// compareKey is two executions: compare:{base}:{head}.
+type compareKey struct{ base, head int64 }
+
+func (k compareKey) append(dst []byte) []byte {
+	return strconv.AppendInt(append(strconv.AppendInt(dst, k.base, 10), ':'), k.head, 10)
+}
+
+func appendLimit(dst []byte, limit int) []byte {
+	return strconv.AppendInt(append(dst, "limit:"...), int64(limit), 10)
+}
+
 // field appends :name:value unless the value is empty.
 func field(dst []byte, name, value string) []byte {
 	if value == "" {

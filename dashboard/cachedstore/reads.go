@@ -2,9 +2,11 @@ package cachedstore
 
 import (
 	"context"
+	"errors"
 	"strconv"
 	"time"
 
+	"github.com/larder-go/larder"
 	"github.com/larder-go/larder/dashboard"
 )
 
@@ -92,8 +94,8 @@ func (s *Store) Trends(ctx context.Context, days int, loc *time.Location) ([]das
 
 // Recent implements [dashboard.Figures].
 func (s *Store) Recent(ctx context.Context, limit int) ([]dashboard.Execution, error) {
-	if limit < 1 || limit > dashboard.MaxLimit {
-		return nil, dashboard.Invalid("limit", "must be between 1 and "+strconv.Itoa(dashboard.MaxLimit))
+	if err := within(limit, dashboard.MaxLimit); err != nil {
+		return nil, err
 	}
 	return s.spaces.recent.get(ctx, limit)
 }
@@ -116,4 +118,58 @@ func (s *Store) Performance(ctx context.Context) (dashboard.PerformanceMetrics, 
 // Health implements [dashboard.Figures].
 func (s *Store) Health(ctx context.Context, branch string) ([]dashboard.SuiteHealth, error) {
 	return s.spaces.health.get(ctx, branch)
+}
+
+// History implements [dashboard.Insights].
+func (s *Store) History(ctx context.Context, caseID int64, limit int) (dashboard.CaseHistory, error) {
+	if err := within(limit, dashboard.MaxHistory); err != nil {
+		return dashboard.CaseHistory{}, err
+	}
+	return s.spaces.history.get(ctx, historyKey{caseID, limit})
+}
+
+// Flaky implements [dashboard.Insights].
+func (s *Store) Flaky(ctx context.Context, limit int) ([]dashboard.FlakyCase, error) {
+	if err := within(limit, dashboard.MaxInsights); err != nil {
+		return nil, err
+	}
+	return s.spaces.flaky.get(ctx, limit)
+}
+
+// Slowest implements [dashboard.Insights].
+func (s *Store) Slowest(ctx context.Context, limit int) ([]dashboard.SlowCase, error) {
+	if err := within(limit, dashboard.MaxInsights); err != nil {
+		return nil, err
+	}
+	return s.spaces.slowest.get(ctx, limit)
+}
+
+// TopErrors implements [dashboard.Insights].
+func (s *Store) TopErrors(ctx context.Context, limit int) ([]dashboard.TopError, error) {
+	if err := within(limit, dashboard.MaxInsights); err != nil {
+		return nil, err
+	}
+	return s.spaces.topErrors.get(ctx, limit)
+}
+
+// Compare implements [dashboard.Insights]. Which of the two executions is missing
+// is not in the cache, so the store below says it.
+func (s *Store) Compare(ctx context.Context, base, head int64) (dashboard.Comparison, error) {
+	v, err := s.spaces.compare.get(ctx, compareKey{base, head})
+	if errors.Is(err, larder.ErrNotFound) {
+		return s.inner.Compare(ctx, base, head)
+	}
+	return v, err
+}
+
+// Search implements [dashboard.Insights]. It is not cached.
+func (s *Store) Search(ctx context.Context, query string, limit int) (dashboard.Found, error) {
+	return s.inner.Search(ctx, query, limit)
+}
+
+func within(limit, most int) error {
+	if limit < 1 || limit > most {
+		return dashboard.Invalid("limit", "must be between 1 and "+strconv.Itoa(most))
+	}
+	return nil
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strconv"
 	"time"
 
 	"github.com/larder-go/larder"
@@ -24,11 +23,16 @@ type spaces struct {
 	trends     *read[trendsKey, []dashboard.TrendDay]
 	recent     *read[int, []dashboard.Execution]
 	health     *read[string, []dashboard.SuiteHealth]
+	history    *read[historyKey, dashboard.CaseHistory]
+	flaky      *read[int, []dashboard.FlakyCase]
+	slowest    *read[int, []dashboard.SlowCase]
+	topErrors  *read[int, []dashboard.TopError]
+	compare    *read[compareKey, dashboard.Comparison]
 	zones      zones
 }
 
 func (s *Store) declare() error {
-	return errors.Join(s.declareRows(), s.declareLists(), s.declareFigures())
+	return errors.Join(s.declareRows(), s.declareLists(), s.declareFigures(), s.declareInsights())
 }
 
 func (s *Store) declareRows() error {
@@ -124,14 +128,39 @@ func (s *Store) declareFigures() error {
 	})
 	s.spaces.recent, errs[2] = declareRead(s, "dashboard:recent", larder.KeyspaceOptions[int, []dashboard.Execution]{
 		TTL: s.options.ShortTTL, Tags: always[int](tagRecent),
-		AppendKey: func(dst []byte, limit int) []byte {
-			return strconv.AppendInt(append(dst, "limit:"...), int64(limit), 10)
-		},
+		AppendKey: appendLimit,
 	}, s.inner.Recent)
 	s.spaces.health, errs[3] = declareRead(s, "dashboard:health", larder.KeyspaceOptions[string, []dashboard.SuiteHealth]{
 		TTL: s.options.ShortTTL, Tags: always[string](tagHealth),
 		AppendKey: func(dst []byte, branch string) []byte { return larder.AppendSegment(append(dst, "branch:"...), branch) },
 	}, s.inner.Health)
+	return errors.Join(errs[:]...)
+}
+
+// declareInsights declares what shows names of cases and suites beside outcomes.
+func (s *Store) declareInsights() error {
+	var errs [5]error
+	s.spaces.history, errs[0] = declareRead(s, "history", larder.KeyspaceOptions[historyKey, dashboard.CaseHistory]{
+		TTL: s.options.ShortTTL, Tags: always[historyKey](tagResults),
+		AppendKey: func(dst []byte, k historyKey) []byte { return k.append(dst) },
+	}, func(ctx context.Context, k historyKey) (dashboard.CaseHistory, error) {
+		return s.inner.History(ctx, k.id, k.limit)
+	})
+	s.spaces.flaky, errs[1] = declareRead(s, "dashboard:flaky", larder.KeyspaceOptions[int, []dashboard.FlakyCase]{
+		TTL: s.options.MediumTTL, Tags: always[int](tagOutcomes, tagCases, tagSuiteNames), AppendKey: appendLimit,
+	}, s.inner.Flaky)
+	s.spaces.slowest, errs[2] = declareRead(s, "dashboard:slowest", larder.KeyspaceOptions[int, []dashboard.SlowCase]{
+		TTL: s.options.MediumTTL, Tags: always[int](tagOutcomes, tagCases, tagSuiteNames), AppendKey: appendLimit,
+	}, s.inner.Slowest)
+	s.spaces.topErrors, errs[3] = declareRead(s, "dashboard:top_errors", larder.KeyspaceOptions[int, []dashboard.TopError]{
+		TTL: s.options.MediumTTL, Tags: always[int](tagOutcomes, tagCases, tagSuiteNames), AppendKey: appendLimit,
+	}, s.inner.TopErrors)
+	s.spaces.compare, errs[4] = declareRead(s, "compare", larder.KeyspaceOptions[compareKey, dashboard.Comparison]{
+		TTL: s.options.ShortTTL, Tags: always[compareKey](tagResults, tagExecutions, tagCases, tagSuiteNames),
+		AppendKey: func(dst []byte, k compareKey) []byte { return k.append(dst) },
+	}, func(ctx context.Context, k compareKey) (dashboard.Comparison, error) {
+		return s.inner.Compare(ctx, k.base, k.head)
+	})
 	return errors.Join(errs[:]...)
 }
 

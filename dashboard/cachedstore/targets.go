@@ -19,6 +19,8 @@ const (
 	tagTypes       = "types"
 	tagPerformance = "performance"
 	tagHealth      = "health"
+	tagResults     = "results"  // results of any execution
+	tagOutcomes    = "outcomes" // results of executions that have ended
 	// tagRows covers every single row: one deletion instead of thousands after a
 	// mutation that touched that many.
 	tagRows = "rows"
@@ -100,4 +102,10 @@ func (t *targetSet) testCase(c dashboard.CaseChange) {
 
 func (t *targetSet) execution(c dashboard.ExecutionChange) {
 	t.tag(tagExecutions, tagExecutionsOf(c.SuiteID), tagStats, tagTrends, tagRecent, tagPerformance, tagHealth)
+	if c.Results || c.Finished {
+		t.tag(tagResults)
+	}
+	if c.Finished {
+		t.tag(tagOutcomes)
+	}
 }

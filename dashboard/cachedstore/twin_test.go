@@ -21,6 +21,9 @@ import (
 // staleness is T of the caches under test: short, so that waiting for it is.
 const staleness = 200 * time.Millisecond
 
+// manyCases is more than a store invalidates one by one.
+const manyCases = 210
+
 // node is one process: its own connections and its own cache.
 type node struct {
 	store *cachedstore.Store
@@ -115,14 +118,14 @@ func (w *world) do(s dashboard.Store, kind string) (err error) {
 // ingest uploads a report, now and then one that touches very many rows.
 func (w *world) ingest(s dashboard.Store) (dashboard.Change, error) {
 	in := dashboard.Ingestion{Suite: fmt.Sprintf("ingested %d", w.rand.IntN(3)), ContentHash: w.name()}
-	in.Branch = "main"
+	in.Branch, in.Commit = "main", fmt.Sprint("commit ", w.rand.IntN(3))
 	cases := 3
 	if w.rand.IntN(4) == 0 {
-		cases = 300
+		cases = manyCases
 	}
 	prefix := w.rand.IntN(4)
 	for i := range cases {
-		in.Report.Cases = append(in.Report.Cases, dashboard.ReportCase{Name: fmt.Sprintf("case %d.%d", prefix, i), Status: []dashboard.Status{"passed", "passed", "failed"}[w.rand.IntN(3)], DurationMS: w.rand.Int64N(1000)})
+		in.Report.Cases = append(in.Report.Cases, dashboard.ReportCase{Name: fmt.Sprintf("case %d.%d", prefix, i), Status: []dashboard.Status{"passed", "passed", "failed"}[w.rand.IntN(3)], Message: fmt.Sprint("message ", i%7), DurationMS: w.rand.Int64N(1000)})
 	}
 	_, c, err := s.Ingest(w.Context(), in)
 	return c, err
@@ -172,9 +175,11 @@ func (w *world) questions() []question {
 		return q(fmt.Sprint("suite ", id), func(ctx context.Context, s dashboard.Store) (any, error) { return s.Suite(ctx, id) })
 	})
 	sample(w.cases, func(id int64) question {
+		add(q(fmt.Sprint("history of case ", id), func(ctx context.Context, s dashboard.Store) (any, error) { return s.History(ctx, id, 20) }))
 		return q(fmt.Sprint("case ", id), func(ctx context.Context, s dashboard.Store) (any, error) { return s.Case(ctx, id) })
 	})
 	sample(w.executions, func(id int64) question {
+		add(q(fmt.Sprint("comparison of execution ", id), func(ctx context.Context, s dashboard.Store) (any, error) { return s.Compare(ctx, max(1, id-1), id) }))
 		return q(fmt.Sprint("execution ", id), func(ctx context.Context, s dashboard.Store) (any, error) { return s.Execution(ctx, id) })
 	})
 	add(listQuestions()...)
@@ -222,6 +227,9 @@ func figureQuestions() []question {
 		q("recent", func(ctx context.Context, s dashboard.Store) (any, error) { return s.Recent(ctx, 10) }),
 		q("types", func(ctx context.Context, s dashboard.Store) (any, error) { return s.TestTypes(ctx) }),
 		q("performance", func(ctx context.Context, s dashboard.Store) (any, error) { return s.Performance(ctx) }),
+		q("flaky", func(ctx context.Context, s dashboard.Store) (any, error) { return s.Flaky(ctx, 20) }),
+		q("slowest", func(ctx context.Context, s dashboard.Store) (any, error) { return s.Slowest(ctx, 20) }),
+		q("top errors", func(ctx context.Context, s dashboard.Store) (any, error) { return s.TopErrors(ctx, 20) }),
 		q("health", func(ctx context.Context, s dashboard.Store) (any, error) { return s.Health(ctx, "main") }),
 	}
 }
@@ -308,17 +316,17 @@ func TestTwinWithoutCache(t *testing.T) {
 			seed := rand.Uint64()
 			t.Logf("seed %d", seed)
 			w := newWorld(t, rows, seed)
-			w.run("at the start", 150)
+			w.run("at the start", 80)
 			w.ok(w.redis.Stop())
-			w.run("while Redis hangs", 12)
+			w.run("while Redis hangs", 8)
 			w.ok(w.redis.Cont())
 			w.settled()
-			w.run("after Redis hung", 50)
+			w.run("after Redis hung", 25)
 			w.ok(w.redis.Kill())
-			w.run("while Redis is gone", 12)
+			w.run("while Redis is gone", 8)
 			w.ok(w.redis.Restart(t.Context()))
 			w.settled()
-			w.run("after Redis came back", 50)
+			w.run("after Redis came back", 25)
 			for i, n := range w.nodes {
 				st := n.cache.Stats()
 				t.Logf("node %d: %d invalidations, %d pushes, %d entries", i, st.Invalidations, st.Pushes, st.MemoryEntries)

@@ -132,16 +132,6 @@ func FitName(name string) string {
 	return fmt.Sprintf("%s… %x", strings.TrimSpace(string(head)), sum[:4])
 }
 
-// firstLine returns the first line of a text that says something.
-func firstLine(s string) string {
-	for line := range strings.Lines(s) {
-		if line = strings.TrimSpace(line); line != "" {
-			return line
-		}
-	}
-	return ""
-}
-
 // flaky reports whether a case passed after an attempt that did not.
 func flaky(attempts []dashboard.Attempt) bool {
 	if len(attempts) < 2 || attempts[len(attempts)-1].Status != dashboard.StatusPassed {

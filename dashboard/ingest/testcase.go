@@ -98,7 +98,7 @@ func (p *junit) readOutcome(e xml.StartElement) (outcome, error) {
 	}, func(b []byte) { text.Write(b) })
 	o.stack = strings.TrimRight(strings.TrimLeft(text.String(), "\r\n"), " \t\r\n")
 	if o.message == "" {
-		o.message = firstLine(o.stack)
+		o.message = dashboard.FirstLine(o.stack)
 	}
 	if o.message == "" {
 		o.message = attr(e, "type")

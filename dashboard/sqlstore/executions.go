@@ -105,7 +105,7 @@ func (s *Store) CreateExecution(ctx context.Context, n dashboard.NewExecution) (
 		if err != nil {
 			return err
 		}
-		t.executionChanged(id, n.SuiteID, dashboard.Created, false)
+		t.change.Executions = append(t.change.Executions, dashboard.ExecutionChange{ID: id, SuiteID: n.SuiteID, Op: dashboard.Created})
 		out, err = readExecution(ctx, t.querier, id, "")
 		return err
 	})
@@ -123,10 +123,6 @@ func (t *txn) insertExecution(ctx context.Context, n dashboard.NewExecution, at 
 		return 0, fmt.Errorf("insert execution: %w", err)
 	}
 	return id, nil
-}
-
-func (t *txn) executionChanged(id, suite int64, op dashboard.Op, results bool) {
-	t.change.Executions = append(t.change.Executions, dashboard.ExecutionChange{ID: id, SuiteID: suite, Op: op, Results: results})
 }
 
 // StartExecution implements [dashboard.ExecutionStore].
@@ -197,8 +193,12 @@ func (t *txn) move(ctx context.Context, e dashboard.Execution, to dashboard.Stat
 	if n == 0 {
 		return e, dashboard.IllegalTransition(dashboard.KindExecution, e.ID, from, to)
 	}
-	t.executionChanged(e.ID, e.SuiteID, dashboard.Updated, false)
-	return e, nil
+	change := dashboard.ExecutionChange{ID: e.ID, SuiteID: e.SuiteID, Op: dashboard.Updated, Finished: to.Finished()}
+	t.change.Executions = append(t.change.Executions, change)
+	if !change.Finished {
+		return e, nil
+	}
+	return e, t.oweDeliveries(ctx, e)
 }
 
 // ReapExecutions implements [dashboard.ExecutionStore].

@@ -51,9 +51,11 @@ func (t *txn) ingest(ctx context.Context, in dashboard.Ingestion, out *dashboard
 		return err
 	}
 	out.CasesCreated = len(t.change.Cases) - before
-	t.executionChanged(id, suite, dashboard.Created, true)
-	out.Execution, err = readExecution(ctx, t.querier, id, "")
-	return err
+	t.change.Executions = append(t.change.Executions, dashboard.ExecutionChange{ID: id, SuiteID: suite, Op: dashboard.Created, Results: true, Finished: true})
+	if out.Execution, err = readExecution(ctx, t.querier, id, ""); err != nil {
+		return err
+	}
+	return t.oweDeliveries(ctx, out.Execution)
 }
 
 // claim records that this content of this run is being ingested.
@@ -102,13 +104,18 @@ func (t *txn) suiteNamed(ctx context.Context, name string) (int64, bool, error) 
 	return id, false, nil
 }
 
-func (t *txn) insertFinished(ctx context.Context, in dashboard.Ingestion) (int64, error) {
+// span returns when a run began and ended.
+func (t *txn) span(in dashboard.Ingestion) (started, ended time.Time) {
 	duration := time.Duration(in.Report.DurationMS) * time.Millisecond
-	started, ended := t.now.Add(-duration), t.now
-	if in.StartedAt != nil {
-		started = in.StartedAt.UTC().Truncate(time.Millisecond)
-		ended = started.Add(duration)
+	if in.StartedAt == nil {
+		return t.now.Add(-duration), t.now
 	}
+	started = in.StartedAt.UTC().Truncate(time.Millisecond)
+	return started, started.Add(duration)
+}
+
+func (t *txn) insertFinished(ctx context.Context, in dashboard.Ingestion) (int64, error) {
+	started, ended := t.span(in)
 	counts := in.Report.Counts()
 	flaky := 0
 	for i := range in.Report.Cases {
@@ -151,8 +158,9 @@ func (t *txn) ingestChunk(ctx context.Context, in dashboard.Ingestion, execution
 		return err
 	}
 	values := make([]any, 0, resultWidth*len(cases))
+	_, ended := t.span(in)
 	for i := range cases {
-		row, err := resultRow(execution, t.now, cases[i].Result(ids[cases[i].Name]))
+		row, err := resultRow(execution, ended, cases[i].Result(ids[cases[i].Name]))
 		if err != nil {
 			return err
 		}

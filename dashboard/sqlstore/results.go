@@ -61,7 +61,11 @@ func (s *Store) Results(ctx context.Context, id int64, filter dashboard.ResultFi
 	} else {
 		l.where.contains(s.dialect.like, filter.Query, "c.name", "r.message")
 	}
-	return list(ctx, s.reader(), page, l)
+	out, err := list(ctx, s.reader(), page, l)
+	if err != nil {
+		return none, err
+	}
+	return out, s.reader().failingRuns(ctx, out.Items)
 }
 
 // AddResults implements [dashboard.ExecutionStore].
@@ -83,7 +87,7 @@ func (s *Store) AddResults(ctx context.Context, id int64, results []dashboard.Ne
 			return err
 		}
 		out = e
-		t.executionChanged(id, e.SuiteID, dashboard.Updated, true)
+		t.change.Executions = append(t.change.Executions, dashboard.ExecutionChange{ID: id, SuiteID: e.SuiteID, Op: dashboard.Updated, Results: true})
 		return t.writeCounts(ctx, e)
 	})
 	if err != nil {
@@ -173,14 +177,14 @@ func (t *txn) putResult(ctx context.Context, execution, old int64, r dashboard.N
 		return t.insertResults(ctx, row)
 	}
 	_, err = t.exec(ctx, `UPDATE results SET status = ?, rank = ?, flaky = ?, started_at = COALESCE(?, started_at), recorded_at = ?, duration = ?,
-		message = ?, stack = ?, output = ?, attempts = ? WHERE id = ?`, append(row[2:], old)...)
+		message = ?, stack = ?, output = ?, attempts = ?, signature = ? WHERE id = ?`, append(row[2:], old)...)
 	if err != nil {
 		return fmt.Errorf("update result: %w", err)
 	}
 	return nil
 }
 
-const resultWidth = 12
+const resultWidth = 13
 
 // resultRow returns the values of a result in the order of insertResults.
 func resultRow(execution int64, at time.Time, r dashboard.NewResult) ([]any, error) {
@@ -191,14 +195,18 @@ func resultRow(execution int64, at time.Time, r dashboard.NewResult) ([]any, err
 			return nil, fmt.Errorf("attempts: %w", err)
 		}
 	}
+	signature := ""
+	if r.Status == dashboard.StatusFailed || r.Status == dashboard.StatusError {
+		signature = dashboard.Signature(r.Message)
+	}
 	return []any{execution, r.CaseID, string(r.Status), r.Status.Rank(), r.Flaky, maybeMillis(r.StartedAt), millis(at), r.DurationMS,
-		r.Message, r.Stack, r.Output, string(attempts)}, nil
+		r.Message, r.Stack, r.Output, string(attempts), signature}, nil
 }
 
 // insertResults writes rows that lie one after the other in values.
 func (t *txn) insertResults(ctx context.Context, values []any) error {
 	_, err := t.exec(ctx, `INSERT INTO results
-		(execution_id, case_id, status, rank, flaky, started_at, recorded_at, duration, message, stack, output, attempts) VALUES `+
+		(execution_id, case_id, status, rank, flaky, started_at, recorded_at, duration, message, stack, output, attempts, signature) VALUES `+
 		rowsOf(len(values)/resultWidth, resultWidth), values...)
 	if err != nil {
 		return fmt.Errorf("insert results: %w", err)

@@ -53,6 +53,8 @@ type dialect struct {
 	rebind func(string) string
 	// lock is appended to a SELECT whose rows of the table (or alias) will be updated.
 	lock func(table string) string
+	// skipLocked is appended to a SELECT that claims rows which another transaction may be claiming.
+	skipLocked string
 	// like is the operator that ignores the case of ASCII letters.
 	like string
 	// unique reports whether an error is a violated unique index.
