@@ -160,6 +160,7 @@ func (c *Cache) covered(e *Epoch, now int64) bool {
 func (c *Cache) observe(err error) {
 	if c.breaker.record(err) {
 		c.state.change(c.opts.Logger, stateBreakerOpen, err)
+		c.board.WakeAll() // as in beat
 	}
 }
 
@@ -183,6 +184,7 @@ func (c *Cache) beat() {
 	defer cancel()
 	sent := clock.Now()
 	if err := c.remote.Beat(ctx); err != nil {
+		c.board.WakeAll() // who waits for a push would wait in vain
 		return
 	}
 	if c.breaker.close(sent) {
