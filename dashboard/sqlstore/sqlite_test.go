@@ -32,3 +32,9 @@ func openFile(t testing.TB, path string, options sqlstore.Options) *sqlstore.Sto
 }
 
 func TestSQLiteConforms(t *testing.T) { storetest.Run(t, openSQLite) }
+
+func TestSQLiteAdminConforms(t *testing.T) {
+	storetest.RunAdmin(t, func(t *testing.T, clock *storetest.Clock) storetest.AdminStore {
+		return openFile(t, filepath.Join(t.TempDir(), "qa.db"), sqlstore.Options{Now: clock.Now})
+	})
+}

@@ -190,7 +190,7 @@ func executionReap(f *fixture) {
 	reaped, change, err := f.store.ReapExecutions(f.ctx, f.clock.Now().Add(-90*time.Minute))
 	f.ok(err)
 	f.equal(len(reaped), 1, "number of reaped executions")
-	f.equal(change.Executions, []dashboard.ExecutionChange{{ID: silent.ID, SuiteID: s.ID, Op: dashboard.Updated}}, "change")
+	f.equal(change.Executions, []dashboard.ExecutionChange{{ID: silent.ID, SuiteID: s.ID, Op: dashboard.Updated, Finished: true}}, "change")
 	got, err := f.store.Execution(f.ctx, silent.ID)
 	f.ok(err)
 	f.equal([]any{got.Status, *got.DurationMS}, []any{dashboard.StatusError, int64(2 * time.Hour / time.Millisecond)}, "reaped execution")

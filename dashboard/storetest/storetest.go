@@ -73,6 +73,13 @@ func Run(t *testing.T, open Open) {
 		{"recent, types and health follow the data", recentTypesHealth},
 		{"performance has the percentiles of its runs", performanceFigures},
 		{"changes say what they touched", changes},
+		{"a history has the outcomes of a case and what follows", historyOutcomes},
+		{"flaky cases are found by each sign and cleared by ten clean runs", flakyCases},
+		{"the slowest cases are those of the last days", slowestCases},
+		{"top errors are counted by what messages have in common", topErrors},
+		{"a comparison sorts every case", compareExecutions},
+		{"a failure knows for how many runs it lasts", failingRuns},
+		{"search finds names, commits and numbers", searchNames},
 	}
 	for _, p := range parts {
 		t.Run(p.name, func(t *testing.T) {
