@@ -172,6 +172,7 @@ func (b *batch[K, V]) consult(ctx context.Context) (loading, waiting []*member[K
 			m.p = k.plainPermit(m.r, bypassPending)
 		default:
 			if b.weigh(ctx, m) {
+				m.r.unlearn(m.l)
 				missing = append(missing, &m.candidate)
 			}
 		}
@@ -195,7 +196,9 @@ func (b *batch[K, V]) consult(ctx context.Context) (loading, waiting []*member[K
 // acquired.
 func (b *batch[K, V]) weigh(ctx context.Context, m *member[K, V]) bool {
 	m.why = verdictAbsent
-	if m.l.reply.State == Present {
+	if anyHeld(m.l.gens) {
+		m.why = verdictHeld
+	} else if m.l.reply.State == Present {
 		m.why = b.k.judge(ctx, m.r, m.l, &m.o)
 	}
 	switch m.why {
@@ -232,6 +235,9 @@ func (k *Keyspace[K, V]) lookAll(ctx context.Context, members []*member[K, V]) {
 		}
 		if l.epoch = c.usableEpoch(m.r.entry, sent); l.epoch == nil {
 			l.err = ErrUnavailable
+			continue
+		}
+		if l.pending = !c.honours(m.r.token); l.pending {
 			continue
 		}
 		l.sent, l.least, l.proof = sent, sent, m.f.Prove()
@@ -359,14 +365,15 @@ func (b *batch[K, V]) carryOut(ctx context.Context, members []*member[K, V]) {
 	}
 	start := clock.Now()
 	stopRenewing := k.renewLeases(ctx, members)
-	values, all := b.call(ctx, keys)
+	loadCtx, said := k.handle(ctx)
+	values, all := b.call(loadCtx, keys)
 	stopRenewing()
 	var landings []*landing[K, V]
 	var unused []*member[K, V]
 	for i, m := range members {
 		m.o = all
 		m.o.source, m.o.shared, m.o.evidence, m.o.proof = sourceLoad, m.p.kind != bypassHeld, start, proofs[i]
-		l, keeps := k.bring(ctx, m, values)
+		l, keeps := k.bring(ctx, m, values, said)
 		switch {
 		case l != nil:
 			landings = append(landings, l)
@@ -381,24 +388,15 @@ func (b *batch[K, V]) carryOut(ctx context.Context, members []*member[K, V]) {
 // bring sets the outcome of one key from what a batch load returned. It
 // returns a landing if the value is to be stored in Redis, and otherwise
 // whether it was stored anywhere: if not, a lease is of no use.
-func (k *Keyspace[K, V]) bring(ctx context.Context, m *member[K, V], values map[K]V) (l *landing[K, V], keeps bool) {
+func (k *Keyspace[K, V]) bring(ctx context.Context, m *member[K, V], values map[K]V, said *Load) (l *landing[K, V], keeps bool) {
 	if m.o.err != nil {
 		return nil, false
 	}
-	ttl := k.opts.TTL
 	var found bool
 	if m.o.value, found = values[m.r.key]; !found {
 		m.o.negative, m.o.err = true, ErrNotFound
-		ttl = k.opts.NegativeTTL
 	}
-	switch {
-	case ttl < 0:
-		return nil, false
-	case m.p.kind == bypassLease:
-		return &landing[K, V]{f: m.f, r: m.r, p: m.p, o: &m.o, ttl: ttl}, true
-	}
-	k.store(ctx, m.f, m.r, m.p, &m.o)
-	return nil, true
+	return k.store(ctx, m.f, m.r, m.p, &m.o, said)
 }
 
 // releaseAll gives the leases of members back in one round trip.

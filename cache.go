@@ -31,12 +31,14 @@ type Cache struct {
 
 	breaker breaker
 	pending pending
+	journal journal
 	state   connectionState
 
 	ctx        context.Context // ends with Close
 	cancel     context.CancelFunc
 	async      chan struct{} // one token for each unfinished asynchronous operation
 	longestTTL atomic.Int64
+	lastRuns   atomic.Uint64 // fingerprint of the servers; noRuns: none seen yet
 
 	invalidations atomic.Uint64
 	pushes        atomic.Uint64

@@ -75,7 +75,17 @@ type generation struct {
 	evidence int64
 	ticket   ticket.Ticket
 	epoch    *Epoch
+	held     bool           // the tag is held off: no generation, and none may be made
 	alone    [1]*generation // g itself: the tags of entries that have no other
+}
+
+func anyHeld(gens []*generation) bool {
+	for _, g := range gens {
+		if g != nil && g.held {
+			return true
+		}
+	}
+	return false
 }
 
 func (g *generation) live() bool { return g.ticket.Live() && g.epoch.Alive() }

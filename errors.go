@@ -19,6 +19,11 @@ var (
 	// it does, this process serves the entries concerned from their source
 	// and keeps retrying. Wrapped by [*PendingError].
 	ErrPending = errors.New("larder: invalidation not confirmed")
+	// ErrNotStrict reports an invalidation that is confirmed, but for which it
+	// is not known that every process has heard of it.
+	ErrNotStrict = errors.New("larder: invalidated, but not known everywhere")
+	// ErrInvalidToken reports text that is no [Token].
+	ErrInvalidToken = errors.New("larder: invalid token")
 	// ErrInvalidKey reports a key that cannot name an entry.
 	ErrInvalidKey = errors.New("larder: invalid key")
 	// ErrLoadTimeout reports a load that took longer than
@@ -27,6 +32,9 @@ var (
 	// ErrTooLarge reports a value above [Options.MaxValueBytes]. Get returns
 	// such a value without caching it; Set refuses it.
 	ErrTooLarge = errors.New("larder: value too large")
+	// ErrHeld reports a Set while fills of the entry are held off by
+	// [Keyspace.Mutate] or [KeyspaceOptions.HoldOff].
+	ErrHeld = errors.New("larder: held off")
 	// ErrBusy reports that more loads wait than [KeyspaceOptions.LoadQueue]
 	// allows while the remote tier is unavailable.
 	ErrBusy = errors.New("larder: too many loads waiting")

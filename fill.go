@@ -2,7 +2,6 @@ package larder
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	"github.com/larder-go/larder/internal/clock"
@@ -170,31 +169,21 @@ func (k *Keyspace[K, V]) encode(r *request[K, V], p *permit, o *outcome[V], hard
 		k.stats.tooLarge.Add()
 		return nil, 0, ErrTooLarge
 	}
-	if e.Pairs, err = k.pairs(r, p.gens); err != nil {
-		return nil, 0, err
-	}
+	e.Pairs = r.pairs(p.gens)
 	e.Payload = string(payload)
 	data, err = frame.Append(make([]byte, 0, len(payload)+64), &e)
 	return data, len(payload), err
 }
 
-// pairs returns the declared tags with the generations captured for them.
-func (k *Keyspace[K, V]) pairs(r *request[K, V], gens []*generation) ([]frame.Pair, error) {
-	if k.opts.Tags == nil {
-		return nil, nil
+// pairs returns the tags of a request with the generations captured for them.
+func (r *request[K, V]) pairs(gens []*generation) []frame.Pair {
+	if len(r.tags) == 0 {
+		return nil
 	}
-	tags := k.opts.Tags(r.key)
-	pairs := make([]frame.Pair, 0, len(tags))
-	for _, tag := range tags {
-		dep, err := k.cache.tagKey(tag)
-		if err != nil {
-			return nil, err
-		}
-		i := indexOf(r.deps, dep)
-		if i < 0 {
-			return nil, fmt.Errorf("larder: keyspace %q: Tags returned %q the second time only", k.name, tag)
-		}
-		pairs = append(pairs, frame.Pair{Tag: tag, Generation: gens[i].value})
+	first := r.tagAt()
+	pairs := make([]frame.Pair, len(r.tags))
+	for i, tag := range r.tags {
+		pairs[i] = frame.Pair{Tag: tag, Generation: gens[first+i].value}
 	}
-	return pairs, nil
+	return pairs
 }

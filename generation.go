@@ -24,8 +24,9 @@ type generations struct {
 
 	mu      sync.Mutex
 	reading bool
-	next    *generationRead // nil while nobody waits for it
-	renewed map[string]int64
+	next    *generationRead    // nil while nobody waits for it
+	renewed map[string]int64   // when this process last made sure that a key lives on
+	heads   map[string]logHead // by log
 }
 
 // generationRead is one request for several generations.
@@ -40,7 +41,7 @@ func newGenerations(c *Cache) (*generations, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &generations{cache: c, copies: copies, renewed: make(map[string]int64)}, nil
+	return &generations{cache: c, copies: copies, renewed: make(map[string]int64), heads: make(map[string]logHead)}, nil
 }
 
 // proven sets gens to the copies of keys if all of them have evidence of at
@@ -185,6 +186,9 @@ func (gs *generations) accept(g *generation, reply Reply) (*generation, error) {
 		return nil, reply.Err
 	case reply.State != Present:
 		return nil, nil
+	case len(reply.Data) != len(g.value) && frame.KindOf(reply.Data) == frame.Hold:
+		g.held = true
+		return g, nil
 	case len(reply.Data) != len(g.value):
 		return nil, fmt.Errorf("larder: generation of %d bytes: %w", len(reply.Data), frame.ErrCorrupt)
 	case !g.epoch.Alive():

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"hash/maphash"
+	"strings"
 	"time"
 	"unsafe"
 
@@ -25,13 +26,16 @@ type liveTicket = ticket.Ticket
 // while the load goes on for those who still wait.
 func (k *Keyspace[K, V]) Get(ctx context.Context, key K, load Loader[K, V], opts ...ReadOption) (V, error) {
 	now := clock.Now()
-	config := k.readConfig(now, opts)
+	floor := now - k.tolerance
+	if len(opts) > 0 {
+		floor = k.readConfig(now, opts).floor
+	}
 	hash := k.hash(key)
-	if e := k.remembered(key, hash, now, config.floor); e != nil {
+	if e := k.remembered(key, hash, now, floor); e != nil {
 		k.stats.memoryHits.Add(hash)
 		return k.hand(e.value, e.negative)
 	}
-	return k.getSlow(ctx, key, hash, load, config)
+	return k.getSlow(ctx, key, hash, load, k.readConfig(now, opts))
 }
 
 func (k *Keyspace[K, V]) hash(key K) uint64 { return maphash.Comparable(k.seed, key) }
@@ -231,7 +235,9 @@ func (k *Keyspace[K, V]) consult(ctx context.Context, f *flight.Flight[guard, ou
 			return found, k.plainPermit(r, bypassPending), nil
 		}
 		verdict := verdictAbsent
-		if l.reply.State == Present {
+		if anyHeld(l.gens) {
+			verdict = verdictHeld
+		} else if l.reply.State == Present {
 			verdict = k.judge(ctx, r, &l, &found)
 		}
 		switch verdict {
@@ -242,6 +248,7 @@ func (k *Keyspace[K, V]) consult(ctx context.Context, f *flight.Flight[guard, ou
 		case verdictError:
 			return found, k.plainPermit(r, bypassError), nil
 		}
+		r.unlearn(&l)
 		a := candidate[K, V]{r: r, l: &l, why: verdict}
 		if err := k.acquire(ctx, []*candidate[K, V]{&a}); err != nil {
 			k.giveBack(&a)
@@ -279,13 +286,17 @@ type look struct {
 func (k *Keyspace[K, V]) look(ctx context.Context, f *flight.Flight[guard, outcome[V]], r *request[K, V]) (l look) {
 	c := k.cache
 	l.ticket = c.board.Issue(r.entry)
-	// After the ticket: see pending and the order of Invalidate.
+	// After the ticket: see pending and the order of Cache.remove.
 	if l.pending = c.pending.has(r.entry, r.deps); l.pending {
 		return l
 	}
 	l.sent = clock.Now()
 	if l.epoch = c.usableEpoch(r.entry, l.sent); l.epoch == nil {
 		l.err = ErrUnavailable
+		return l
+	}
+	// After the epoch: another server ends it.
+	if l.pending = !c.honours(r.token); l.pending {
 		return l
 	}
 	l.proof = f.Prove()
@@ -357,11 +368,8 @@ func (k *Keyspace[K, V]) judge(ctx context.Context, r *request[K, V], l *look, f
 // present ones. A mismatch is looked at twice: the first reading may be older
 // than the entry.
 func (k *Keyspace[K, V]) judgeGenerations(ctx context.Context, r *request[K, V], l *look, e *frame.Entry) verdict {
-	if !k.learnTags(r, l, e) {
-		k.stats.corrupt.Add()
-		return verdictOutdated
-	}
-	if k.matches(r, l, e) {
+	k.learnTags(r, l, e)
+	if r.matches(l, e) {
 		return verdictHit
 	}
 	reply := k.cache.gens.read(k.cache.readContext(ctx, clock.Now()), r.deps, l.gens, "")
@@ -372,52 +380,59 @@ func (k *Keyspace[K, V]) judgeGenerations(ctx context.Context, r *request[K, V],
 	if k.cache.pending.has(r.entry, r.deps) {
 		return verdictError
 	}
-	if k.matches(r, l, e) {
+	if r.matches(l, e) {
 		return verdictHit
+	}
+	if anyHeld(l.gens) {
+		return verdictHeld
 	}
 	k.stats.outdated.Add()
 	return verdictOutdated
 }
 
 // learnTags adds the tags an entry carries beyond those its keyspace declares:
-// another version of the program declared them.
-func (k *Keyspace[K, V]) learnTags(r *request[K, V], l *look, e *frame.Entry) bool {
+// its loader added them, or another version of the program declared them.
+func (k *Keyspace[K, V]) learnTags(r *request[K, V], l *look, e *frame.Entry) {
 	for i := range e.Pairs {
-		dep, err := k.cache.tagKey(e.Pairs[i].Tag)
-		if err != nil {
-			return false
-		}
-		if indexOf(r.deps, dep) < 0 {
-			r.deps = append(r.deps, dep)
+		if indexOf(r.tags, e.Pairs[i].Tag) < 0 {
+			r.addTag(k.cache, strings.Clone(e.Pairs[i].Tag))
 			l.gens = append(l.gens, nil)
 		}
 	}
-	return true
+}
+
+// unlearn takes the learned tags away: another value need not carry them.
+func (r *request[K, V]) unlearn(l *look) {
+	extra := len(r.tags) - r.declared
+	r.tags = r.tags[:r.declared]
+	r.deps = r.deps[:len(r.deps)-extra]
+	l.gens = l.gens[:min(len(l.gens), len(r.deps))]
 }
 
 // matches reports whether e carries the generation found for everything the
 // request depends on. What is missing on either side never matches.
-func (k *Keyspace[K, V]) matches(r *request[K, V], l *look, e *frame.Entry) bool {
-	for i, dep := range r.deps {
-		g := l.gens[i]
-		if g == nil {
+func (r *request[K, V]) matches(l *look, e *frame.Entry) bool {
+	for _, g := range l.gens {
+		if g == nil || g.held {
 			return false
 		}
-		if i == 0 {
-			if !e.HasNamespace || e.Namespace != g.value {
-				return false
-			}
-		} else if !k.carries(e, dep, g.value) {
+	}
+	if !e.HasNamespace || e.Namespace != l.gens[0].value {
+		return false
+	}
+	first := r.tagAt()
+	for i, tag := range r.tags {
+		if !carries(e, tag, l.gens[first+i].value) {
 			return false
 		}
 	}
 	return true
 }
 
-func (k *Keyspace[K, V]) carries(e *frame.Entry, dep string, value frame.Generation) bool {
+func carries(e *frame.Entry, tag string, value frame.Generation) bool {
 	for i := range e.Pairs {
-		if e.Pairs[i].Generation == value && k.cache.remote.TagKey(e.Pairs[i].Tag) == dep {
-			return true
+		if e.Pairs[i].Tag == tag {
+			return e.Pairs[i].Generation == value
 		}
 	}
 	return false

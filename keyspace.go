@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"hash/maphash"
+	"slices"
+	"strings"
 	"time"
 	"unsafe"
 
@@ -29,16 +31,20 @@ type Keyspace[K comparable, V any] struct {
 
 // space is the part of a keyspace that does not depend on its types.
 type space struct {
-	cache    *Cache
-	name     string
-	seed     maphash.Seed
-	memory   *memoryTier // nil: values are not kept in memory
-	tiers    Tiers
-	codec    uint8
-	maxValue int
-	loads    limiter // of loads that the remote tier cannot spread
-	stats    spaceStats
-	nameOf   func(*head) string // the name of an entry of this keyspace
+	cache     *Cache
+	name      string
+	seed      maphash.Seed
+	memory    *memoryTier // nil: values are not kept in memory
+	tiers     Tiers
+	codec     uint8
+	maxValue  int
+	loads     limiter // of loads that the remote tier cannot spread
+	stats     spaceStats
+	tolerance int64 // of reads that say nothing: MaxStaleness in ns
+	holdOff   time.Duration
+	prefixes  []string
+	dynamic   bool               // loaders may add tags
+	nameOf    func(*head) string // the name of an entry of this keyspace
 }
 
 // NewKeyspace declares the keyspace called name in cache. It fails for an
@@ -60,14 +66,18 @@ func newKeyspace[K comparable, V any](cache *Cache, name string, opts KeyspaceOp
 		return nil, fmt.Errorf("larder: keyspace %q: %w", name, err)
 	}
 	k := &Keyspace[K, V]{opts: opts, space: space{
-		cache:    cache,
-		name:     name,
-		seed:     maphash.MakeSeed(),
-		memory:   cache.memory,
-		tiers:    opts.Tiers,
-		codec:    opts.Codec.ID(),
-		maxValue: cache.opts.MaxValueBytes,
-		loads:    newLimiter(opts.LoadLimit, opts.LoadQueue),
+		cache:     cache,
+		name:      name,
+		seed:      maphash.MakeSeed(),
+		memory:    cache.memory,
+		tiers:     opts.Tiers,
+		codec:     opts.Codec.ID(),
+		maxValue:  cache.opts.MaxValueBytes,
+		loads:     newLimiter(opts.LoadLimit, opts.LoadQueue),
+		tolerance: int64(cache.opts.MaxStaleness),
+		holdOff:   opts.HoldOff,
+		prefixes:  slices.Clone(opts.Prefixes),
+		dynamic:   opts.DynamicTags,
 	}}
 	if opts.Tiers == RemoteOnly && cache.remote != nil {
 		k.memory = nil
@@ -106,7 +116,10 @@ func (k *Keyspace[K, V]) Key(key K) Target {
 	if err != nil {
 		return Target{err: err}
 	}
-	return Target{cache: k.cache, key: k.remoteKey(name)}
+	if k.tiers == MemoryOnly && k.cache.remote != nil {
+		return Target{kind: targetMemory, name: name}
+	}
+	return Target{kind: targetKey, name: name}
 }
 
 // entryName returns the name of key's entry in the namespace.
@@ -120,53 +133,63 @@ func (k *Keyspace[K, V]) entryName(key K) (string, error) {
 	return boundedName(name), nil
 }
 
-// remoteKey returns the remote key whose deletion invalidates the entry: the
-// entry itself, or for [MemoryOnly] the generation that stands for it.
-func (s *space) remoteKey(name string) string {
-	switch {
-	case s.cache.remote == nil:
-		return name
-	case s.tiers == MemoryOnly:
-		return s.cache.remote.TagKey("=" + name)
-	}
-	return s.cache.remote.EntryKey(name)
-}
-
 // request is what one read of a key needs to know.
 type request[K comparable, V any] struct {
-	key   K
-	hash  uint64
-	load  Loader[K, V]
-	entry string   // remote key
-	deps  []string // remote keys of the generations, the namespace first
-	floor int64    // least evidence accepted
-	exact bool     // evidence is decided by order alone
+	key      K
+	hash     uint64
+	load     Loader[K, V]
+	entry    string   // remote key
+	deps     []string // remote keys of the generations: namespace, own one of MemoryOnly, tags
+	tags     []string // the last of deps, by name: declared ones, then learned ones
+	declared int      // how many of tags are declared
+	readConfig
 }
 
 // request prepares a read or write of key.
 func (k *Keyspace[K, V]) request(key K, hash uint64, opts readConfig) (request[K, V], error) {
-	r := request[K, V]{key: key, hash: hash, floor: opts.floor, exact: opts.exact}
+	r := request[K, V]{key: key, hash: hash, readConfig: opts}
 	name, err := k.entryName(key)
 	if err != nil {
 		return r, err
 	}
-	r.entry = k.remoteKey(name)
-	r.deps = append(make([]string, 0, 4), k.cache.namespaceKey(r.entry))
-	if k.tiers == MemoryOnly && k.cache.remote != nil {
-		r.deps = append(r.deps, r.entry)
+	c := k.cache
+	if k.tiers == MemoryOnly && c.remote != nil {
+		r.entry = c.tagKey(entryMark + name)
+		r.deps = append(make([]string, 0, 4), c.namespaceKey(r.entry), r.entry)
+	} else {
+		r.entry = c.entryKey(name)
+		r.deps = append(make([]string, 0, 4), c.namespaceKey(r.entry))
 	}
-	if k.opts.Tags == nil {
-		return r, nil
-	}
-	for _, tag := range k.opts.Tags(key) {
-		dep, err := k.cache.tagKey(tag)
-		if err != nil {
-			return r, fmt.Errorf("larder: keyspace %q: %w", k.name, err)
+	for _, p := range k.prefixes {
+		if strings.HasPrefix(name, p) {
+			r.addTag(c, prefixMark+p)
 		}
-		r.deps = append(r.deps, dep)
 	}
+	if k.opts.Tags != nil {
+		for _, tag := range k.opts.Tags(key) {
+			if err := checkTag(tag); err != nil {
+				return r, fmt.Errorf("larder: keyspace %q: %w", k.name, err)
+			}
+			r.addTag(c, tag)
+		}
+	}
+	r.declared = len(r.tags)
 	return r, nil
 }
+
+// addTag makes r depend on tag, an internal one included. It reports false if
+// it does already.
+func (r *request[K, V]) addTag(c *Cache, tag string) bool {
+	if indexOf(r.tags, tag) >= 0 {
+		return false
+	}
+	r.tags = append(r.tags, tag)
+	r.deps = append(r.deps, c.tagKey(tag))
+	return true
+}
+
+// tagAt returns where in deps the first of tags stands.
+func (r *request[K, V]) tagAt() int { return len(r.deps) - len(r.tags) }
 
 // guard ends a flight's joinability when its key or a tag changes.
 type guard struct {
@@ -202,31 +225,11 @@ func (r *request[K, V]) guard(c *Cache) guard {
 // sweepKey is killed by pattern deletions in a cache without remote tier.
 const sweepKey = "#sweep"
 
-// tagKey returns the remote key of a tag's generation.
-func (c *Cache) tagKey(tag string) (string, error) {
-	switch {
-	case tag == "":
-		return "", fmt.Errorf("%w: empty tag", ErrInvalidKey)
-	case len(tag) > maxKeyBytes:
-		return "", fmt.Errorf("%w: tag of %d bytes, the limit is %d", ErrInvalidKey, len(tag), maxKeyBytes)
-	case c.remote == nil:
-		return "#tag:" + tag, nil
-	}
-	return c.remote.TagKey(tag), nil
-}
-
-// namespaceKey returns the remote key of the generation that covers entry.
-func (c *Cache) namespaceKey(entry string) string {
-	if c.remote == nil {
-		return "#namespace"
-	}
-	return c.remote.NamespaceKey(entry)
-}
-
 // A ReadOption changes what one read accepts.
 type ReadOption struct {
 	set       bool
 	tolerance time.Duration
+	token     Token
 }
 
 // Exact makes a read return a value that was loaded after every invalidation
@@ -243,22 +246,28 @@ func MaxStaleness(d time.Duration) ReadOption {
 
 // readConfig is what the options of one read say.
 type readConfig struct {
-	floor int64
-	exact bool
+	floor int64 // least evidence accepted
+	exact bool  // evidence is decided by order alone
+	token Token // a change that must be seen
 }
 
-// readConfig applies opts to a read that began at now. The last option wins.
+// readConfig applies opts to a read that began at now. The last tolerance and
+// the last token win; a token makes the read exact.
 func (k *Keyspace[K, V]) readConfig(now int64, opts []ReadOption) readConfig {
-	tolerance := k.cache.opts.MaxStaleness
+	tolerance := time.Duration(k.tolerance)
+	var token Token
 	for _, o := range opts {
 		if o.set {
 			tolerance = o.tolerance
 		}
+		if o.token.demands {
+			token = o.token
+		}
 	}
-	if tolerance == 0 {
+	if tolerance == 0 || token.demands {
 		// Evidence of this very instant is none: the clock may stand still
 		// between an invalidation and this read.
-		return readConfig{floor: now + 1, exact: true}
+		return readConfig{floor: now + 1, exact: true, token: token}
 	}
 	return readConfig{floor: clock.Add(now, -tolerance)}
 }

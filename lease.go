@@ -38,12 +38,18 @@ func (k *Keyspace[K, V]) acquire(ctx context.Context, candidates []*candidate[K,
 	for _, a := range candidates {
 		ensured.add(a.r.deps, a.l.gens)
 	}
+	if k.dynamic {
+		ensured.addHeads()
+	}
 	now := clock.Now()
-	replies := make([]Reply, len(ops)+len(ensured.ops))
+	all := append(append(ops[:len(ops):len(ops)], ensured.ops...), ensured.headOps()...)
+	replies := make([]Reply, len(all))
 	if ensured.err == nil {
-		c.remote.Do(c.readContext(ctx, now), append(ops, ensured.ops...), replies)
+		c.remote.Do(c.readContext(ctx, now), all, replies)
 		c.observe(replies[0].Err)
-		ensured.adopt(replies[len(ops):], now)
+		rest := replies[len(ops):]
+		ensured.adopt(rest, now)
+		ensured.adoptHeads(rest[len(ensured.ops):])
 	}
 	for i, a := range candidates {
 		k.conclude(a, ops[i].Token, replies[i], &ensured)
@@ -59,14 +65,18 @@ func (k *Keyspace[K, V]) conclude(a *candidate[K, V], token frame.Token, reply R
 	switch {
 	case err == nil && reply.State == Acquired:
 		if ensured.fill(a.r.deps, a.l.gens) {
-			a.p = &permit{kind: bypassLease, token: token, epoch: a.l.epoch, gens: a.l.gens, ticket: a.l.ticket}
+			a.p = &permit{kind: bypassLease, token: token, epoch: a.l.epoch, gens: a.l.gens, ticket: a.l.ticket,
+				heads: ensured.heads}
 			return
 		}
-		fallthrough
+		k.releaseLater(a.r.entry, token)
+		a.p = k.plainPermit(a.r, bypassHeld)
 	case err != nil:
 		// The lease may be ours. Others need not wait until it expires.
 		k.releaseLater(a.r.entry, token)
 		a.p = k.plainPermit(a.r, bypassError)
+	case reply.State == Held:
+		a.p = k.plainPermit(a.r, bypassHeld)
 	case reply.State == Busy:
 		k.stats.clusterWaits.Add()
 		a.wait = wait
@@ -87,6 +97,10 @@ type ensuring struct {
 	ops    []Op
 	drafts []*generation // one for each op
 	err    error
+
+	heads    heads // of all logs, once they are known
+	logs     []string
+	logHeads []logHead // one for each of logs
 }
 
 // add asks for those of deps that gens lacks or that are due for renewal.
@@ -126,13 +140,13 @@ func (e *ensuring) adopt(replies []Reply, sent int64) {
 	}
 }
 
-// fill completes gens, and reports whether none is missing.
+// fill completes gens, and reports whether none is missing or held off.
 func (e *ensuring) fill(deps []string, gens []*generation) bool {
 	for i, dep := range deps {
 		if g := e.of(dep); g != nil {
 			gens[i] = g
 		}
-		if gens[i] == nil {
+		if gens[i] == nil || gens[i].held {
 			return false
 		}
 	}
@@ -171,7 +185,8 @@ func (k *Keyspace[K, V]) renewLease(ctx context.Context, entry string, p *permit
 	if p.kind != bypassLease {
 		return func() {}
 	}
-	return k.cache.renew(ctx, []Op{{Kind: OpRenew, Key: entry, Token: p.token, TTL: k.cache.opts.LeaseTime}})
+	op := Op{Kind: OpRenew, Key: entry, Token: p.token, TTL: k.cache.opts.LeaseTime}
+	return k.cache.renew(ctx, []Op{op}, op.TTL/3)
 }
 
 // renewLeases is renewLease for a batch.
@@ -185,14 +200,14 @@ func (k *Keyspace[K, V]) renewLeases(ctx context.Context, members []*member[K, V
 	if len(ops) == 0 {
 		return func() {}
 	}
-	return k.cache.renew(ctx, ops)
+	return k.cache.renew(ctx, ops, k.cache.opts.LeaseTime/3)
 }
 
-// renew sends ops every third of a lease time until stop is called.
-func (c *Cache) renew(ctx context.Context, ops []Op) (stop func()) {
+// renew sends ops at every interval until stop is called or ctx ends.
+func (c *Cache) renew(ctx context.Context, ops []Op, interval time.Duration) (stop func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	c.goRun(func() {
-		ticker := time.NewTicker(c.opts.LeaseTime / 3)
+		ticker := time.NewTicker(interval)
 		defer ticker.Stop()
 		for {
 			select {

@@ -33,14 +33,17 @@ type permit struct {
 	gens   []*generation // captured before the load; as request.deps
 	ticket ticket.Ticket // taken before the load
 	least  int64         // evidence of gens
-	sweep  ticket.Ticket // of [Cache.DeletePattern] in a cache without remote tier
+	heads  heads         // of the logs of births, captured before the load
+	// In a cache without remote tier: end with a pattern deletion, and with any
+	// invalidation.
+	sweep, untagged ticket.Ticket
 }
 
 // plainPermit allows a load that stores nothing in Redis.
 func (k *Keyspace[K, V]) plainPermit(r *request[K, V], why bypass) *permit {
 	p := &permit{kind: why, ticket: k.cache.board.Issue(r.entry)}
 	p.gens = k.cache.ticketsOf(r.deps)
-	p.sweep = k.cache.board.Issue(sweepKey)
+	p.sweep, p.untagged = k.cache.board.Issue(sweepKey), k.cache.board.Issue(anyTagKey)
 	return p
 }
 
@@ -86,14 +89,21 @@ func (k *Keyspace[K, V]) runLoad(ctx context.Context, f *flight.Flight[guard, ou
 func (k *Keyspace[K, V]) carryOut(ctx context.Context, f *flight.Flight[guard, outcome[V]], r *request[K, V], p *permit) outcome[V] {
 	proof, start := f.Prove(), clock.Now()
 	stopRenewing := k.renewLease(ctx, r.entry, p)
-	o := k.call(ctx, r)
+	loadCtx, said := k.handle(ctx)
+	o := k.call(loadCtx, r)
 	stopRenewing()
 	o.source, o.shared, o.evidence, o.proof = sourceLoad, p.kind != bypassHeld, start, proof
 	if o.err != nil && !o.negative {
 		k.release(r.entry, p)
 		return o
 	}
-	k.store(ctx, f, r, p, &o)
+	l, keeps := k.store(ctx, f, r, p, &o, said)
+	switch {
+	case l != nil:
+		k.fill(ctx, []*landing[K, V]{l})
+	case !keeps:
+		k.release(r.entry, p)
+	}
 	return o
 }
 
@@ -170,36 +180,64 @@ func loadError(ctx context.Context, err error) error {
 	return err
 }
 
-// store puts a loaded value where its permit allows and makes o's evidence
-// that of the fill if Redis accepted it.
+// store puts a loaded value where its permit allows. It returns a landing if
+// the value is to be stored in Redis, and otherwise whether it was stored
+// anywhere: if not, a lease is of no use.
 //
-// A value that Redis did not accept keeps the evidence of its load's start: it
+// A value that Redis does not accept keeps the evidence of its load's start: it
 // may be used by who waited before the load began.
-func (k *Keyspace[K, V]) store(ctx context.Context, f *flight.Flight[guard, outcome[V]], r *request[K, V], p *permit, o *outcome[V]) {
-	ttl := k.opts.TTL
-	if o.negative {
+func (k *Keyspace[K, V]) store(ctx context.Context, f *flight.Flight[guard, outcome[V]], r *request[K, V], p *permit, o *outcome[V], said *Load) (l *landing[K, V], keeps bool) {
+	tags, ttl, keep := said.read()
+	switch {
+	case o.negative:
 		ttl = k.opts.NegativeTTL
+	case ttl == 0:
+		ttl = k.opts.TTL
 	}
-	if ttl < 0 {
-		k.release(r.entry, p)
+	if ttl < 0 || !keep || p.kind == bypassPending || p.kind == bypassHeld {
+		return nil, false
+	}
+	if len(tags) > 0 && !k.depend(ctx, r, p, tags) {
+		k.stats.refused(refusedGeneration)
+		return nil, false
+	}
+	if p.kind == bypassLease {
+		return &landing[K, V]{f: f, r: r, p: p, o: o, ttl: ttl}, true
+	}
+	k.keepLocally(r, p, o, ttl)
+	return nil, true
+}
+
+// depend adds what a loader said its value depends on.
+func (k *Keyspace[K, V]) depend(ctx context.Context, r *request[K, V], p *permit, tags []string) bool {
+	switch p.kind {
+	case bypassLease, bypassMemory:
+		return k.addDynamic(ctx, r, p, tags)
+	case bypassNone:
+		for _, tag := range tags {
+			r.addTag(k.cache, tag)
+		}
+		p.gens = k.cache.ticketsOf(r.deps)
+		return p.untagged.Live() // after the tickets were taken
+	}
+	return false // nobody knows what was invalidated during the load
+}
+
+// keepLocally keeps a value in memory that is not stored in Redis.
+func (k *Keyspace[K, V]) keepLocally(r *request[K, V], p *permit, o *outcome[V], ttl time.Duration) {
+	if k.memory == nil {
 		return
 	}
 	h := head{ticket: p.ticket, evidence: o.evidence, tags: p.gens, negative: o.negative}
-	switch p.kind {
-	case bypassPending, bypassHeld:
-		return
-	case bypassLease:
-		k.fill(ctx, []*landing[K, V]{{f: f, r: r, p: p, o: o, ttl: ttl}})
-		return
-	case bypassNone:
+	switch {
+	case p.kind == bypassNone:
 		h.evidence, h.hard = always, clock.Add(o.evidence, ttl)
-	case bypassMemory:
+	case p.kind == bypassMemory:
 		h.evidence, h.epoch, h.hard = p.least, p.epoch, clock.Add(o.evidence, ttl)
+	case k.holdOff > 0:
+		return // the source may lag behind, and Redis cannot say so
 	default: // nothing vouches for it: at most MaxStaleness, by arithmetic
 		h.hard = clock.Add(o.evidence, min(ttl, k.cache.opts.MaxStaleness))
-	}
-	if k.memory == nil {
-		return
 	}
 	k.keep(r, h, o.value, -1)
 	// Looked at after the insertion: a sweep that ended the ticket later finds

@@ -22,6 +22,9 @@ func (k *Keyspace[K, V]) consultGenerations(ctx context.Context, f *flight.Fligh
 	if epoch == nil {
 		return found, k.plainPermit(r, bypassError), nil
 	}
+	if !c.honours(r.token) { // after the epoch: another server ends it
+		return found, k.plainPermit(r, bypassPending), nil
+	}
 	gens := make([]*generation, len(r.deps))
 	proof := f.Prove()
 	least, copies := c.gens.proven(r.deps, r.floor, gens)
@@ -35,8 +38,12 @@ func (k *Keyspace[K, V]) consultGenerations(ctx context.Context, f *flight.Fligh
 			return k.plainUnlessEnded(ctx, r)
 		}
 	}
-	if err := k.ensureAll(ctx, r, gens); err != nil || !epoch.Alive() {
+	heads, err := k.ensureAll(ctx, r, gens)
+	if err != nil || !epoch.Alive() {
 		return k.plainUnlessEnded(ctx, r)
+	}
+	if anyHeld(gens) {
+		return found, k.plainPermit(r, bypassHeld), nil
 	}
 	h := head{ticket: entryTicket, epoch: epoch, evidence: least, tags: gens}
 	if e := k.sameGenerations(r, gens); e != nil {
@@ -45,7 +52,7 @@ func (k *Keyspace[K, V]) consultGenerations(ctx context.Context, f *flight.Fligh
 		return outcome[V]{value: e.value, negative: e.negative, source: sourceMemory, shared: true,
 			evidence: least, proof: proof}, nil, nil
 	}
-	return found, &permit{kind: bypassMemory, epoch: epoch, gens: gens, ticket: entryTicket, least: least}, nil
+	return found, &permit{kind: bypassMemory, epoch: epoch, gens: gens, ticket: entryTicket, least: least, heads: heads}, nil
 }
 
 func (k *Keyspace[K, V]) plainUnlessEnded(ctx context.Context, r *request[K, V]) (found outcome[V], _ *permit, err error) {
@@ -55,21 +62,28 @@ func (k *Keyspace[K, V]) plainUnlessEnded(ctx context.Context, r *request[K, V])
 	return found, k.plainPermit(r, bypassError), nil
 }
 
-// ensureAll creates the generations that are missing or due for renewal.
-func (k *Keyspace[K, V]) ensureAll(ctx context.Context, r *request[K, V], gens []*generation) error {
+// ensureAll creates the generations that are missing or due for renewal, and
+// captures the heads of the logs if loaders may add tags.
+func (k *Keyspace[K, V]) ensureAll(ctx context.Context, r *request[K, V], gens []*generation) (heads, error) {
 	e := ensuring{cache: k.cache}
 	e.add(r.deps, gens)
-	if e.err != nil || len(e.ops) == 0 {
-		return e.err
+	if k.dynamic {
+		e.addHeads()
+	}
+	ops := append(e.ops[:len(e.ops):len(e.ops)], e.headOps()...)
+	if e.err != nil || len(ops) == 0 {
+		return e.heads, e.err
 	}
 	now := clock.Now()
-	replies := make([]Reply, len(e.ops))
-	k.cache.remote.Do(k.cache.readContext(ctx, now), e.ops, replies)
+	replies := make([]Reply, len(ops))
+	k.cache.remote.Do(k.cache.readContext(ctx, now), ops, replies)
 	k.cache.observe(replies[0].Err)
-	if e.adopt(replies, now); e.err == nil {
+	e.adopt(replies, now)
+	e.adoptHeads(replies[len(e.ops):])
+	if e.err == nil {
 		e.fill(r.deps, gens)
 	}
-	return e.err
+	return e.heads, e.err
 }
 
 // sameGenerations returns the memory entry of the key, live or not, if it was

@@ -85,6 +85,19 @@ type KeyspaceOptions[K comparable, V any] struct {
 	// return the same for the same key in every process that declares this
 	// keyspace. Default: nothing.
 	Tags func(K) []string
+	// Prefixes are beginnings of entry names, such as "suites:list:", that
+	// [Prefix] can invalidate in one step. Every process that fills entries of
+	// this keyspace must declare them. Default: none.
+	Prefixes []string
+	// DynamicTags lets loaders add tags ([Load.Tag]) that they learn from what
+	// they read. A load that adds tags costs one more round trip, a hit on its
+	// entry in Redis too. Default: off, [Load.Tag] panics.
+	DynamicTags bool
+	// HoldOff is for how long after an invalidation reads go to the source and
+	// fills are refused, because the source answers from replicas that lag
+	// behind. With one, invalidations of tags hold off as well, for the longest
+	// of any keyspace. Default: none.
+	HoldOff time.Duration
 	// AppendKey appends the form of a key behind "name:". User text goes
 	// through [AppendSegment]. Default: strings as one segment, integers in
 	// decimal; required for other types.
@@ -161,7 +174,14 @@ func (o KeyspaceOptions[K, V]) validate() error {
 		atMost("NegativeTTL", o.NegativeTTL, maxTTL),
 		atLeast("LoadTimeout", o.LoadTimeout, time.Millisecond, o.LoadTimeout < 0),
 		atLeast("LoadQueue", o.LoadQueue, 0, false),
+		atLeast("HoldOff", o.HoldOff, 0, false),
+		atMost("HoldOff", o.HoldOff, time.Hour),
 	)
+	for _, prefix := range o.Prefixes {
+		if prefix == "" || len(prefix) > maxKeyBytes/2 {
+			err = errors.Join(err, fmt.Errorf("Prefixes: %.40q is empty or longer than %d bytes", prefix, maxKeyBytes/2))
+		}
+	}
 	if o.Tiers > RemoteOnly {
 		err = errors.Join(err, fmt.Errorf("Tiers: %d is none of BothTiers, MemoryOnly, RemoteOnly", o.Tiers))
 	}

@@ -20,24 +20,32 @@ type pending struct {
 	count atomic.Int64 // len(failures), to keep reads free of the lock
 
 	mu       sync.Mutex
-	failures map[string]uint64 // by key: number of its last failure
+	failures map[string]failure // by key
 	serial   uint64
 }
 
-// add marks keys; a retry that is under way does not lift them.
-func (p *pending) add(keys []string, whole []string) {
+// failure is a removal that is not confirmed, with the number of its last
+// failure.
+type failure struct {
+	op     Op
+	serial uint64
+}
+
+// add marks the keys of ops; a retry that is under way does not lift them.
+// Beyond pendingLimit whole, which outdates everything, takes the place of all.
+func (p *pending) add(ops, whole []Op) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.failures == nil {
-		p.failures = make(map[string]uint64)
+		p.failures = make(map[string]failure)
 	}
-	if len(p.failures)+len(keys) > pendingLimit {
+	if len(p.failures)+len(ops) > pendingLimit {
 		clear(p.failures)
-		keys = whole
+		ops = whole
 	}
 	p.serial++
-	for _, key := range keys {
-		p.failures[key] = p.serial
+	for _, op := range ops {
+		p.failures[op.Key] = failure{op, p.serial}
 	}
 	p.count.Store(int64(len(p.failures)))
 }
@@ -60,50 +68,49 @@ func (p *pending) has(key string, others []string) bool {
 	return false
 }
 
-// batch returns up to n pending keys with the number of their last failure.
-func (p *pending) batch(n int) (keys []string, serials []uint64) {
+// batch returns up to n pending removals with the number of their last failure.
+func (p *pending) batch(n int) (ops []Op, serials []uint64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for key, serial := range p.failures {
-		if len(keys) == n {
+	for _, f := range p.failures {
+		if len(ops) == n {
 			break
 		}
-		keys, serials = append(keys, key), append(serials, serial)
+		ops, serials = append(ops, f.op), append(serials, f.serial)
 	}
-	return keys, serials
+	return ops, serials
 }
 
 // lift removes key unless it failed again after serial.
 func (p *pending) lift(key string, serial uint64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.failures[key] == serial {
+	if p.failures[key].serial == serial {
 		delete(p.failures, key)
 		p.count.Store(int64(len(p.failures)))
 	}
 }
 
-// retryPending sends the pending deletions again until none is left or one
-// fails. It returns what is left as an error.
+// retryPending carries out the pending removals again, as they were asked for,
+// until none is left or one fails. It returns what is left as an error.
 func (c *Cache) retryPending(ctx context.Context) error {
 	for {
-		keys, serials := c.pending.batch(retryBatch)
-		if len(keys) == 0 {
+		ops, serials := c.pending.batch(retryBatch)
+		if len(ops) == 0 {
 			return nil
 		}
-		errs := c.sendDeletes(ctx, keys)
-		var failed []string
+		var failed []Op
 		var first error
-		for i, key := range keys {
-			if errs[i] != nil {
-				failed, first = append(failed, key), firstOf(first, errs[i])
+		for i, reply := range c.sendBatch(ctx, ops) {
+			if reply.Err != nil {
+				failed, first = append(failed, ops[i]), firstOf(first, reply.Err)
 				continue
 			}
-			c.board.Kill(key) // before reads may use memory again
-			c.pending.lift(key, serials[i])
+			c.board.Kill(ops[i].Key) // before reads may use memory again
+			c.pending.lift(ops[i].Key, serials[i])
 		}
 		if first != nil {
-			return &PendingError{Keys: failed, Err: first}
+			return &PendingError{Keys: keysOf(failed), Err: first}
 		}
 	}
 }

@@ -111,6 +111,8 @@ func (e *events) Flushed() { e.board.WakeAll() }
 
 func (e *events) Connected() {
 	e.state.change(e.opts.Logger, stateConnected, nil)
+	c := (*Cache)(e)
+	c.goRun(c.checkRuns)
 }
 
 func (e *events) Disconnected(err error) {

@@ -1,0 +1,84 @@
+package larder
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+)
+
+// Load is a loader's handle on the entry it is making. Its methods may be
+// called concurrently, until the loader returns.
+type Load struct {
+	dynamic bool
+
+	mu   sync.Mutex
+	tags []string
+	ttl  time.Duration
+	keep bool
+}
+
+type loadKey struct{}
+
+// LoadFrom returns the handle of the load that ctx belongs to. Outside of a
+// loader it returns one that nobody reads.
+func LoadFrom(ctx context.Context) *Load {
+	if l, ok := ctx.Value(loadKey{}).(*Load); ok {
+		return l
+	}
+	return &Load{dynamic: true, keep: true}
+}
+
+// Tag makes the entry depend on tags that the loader learned from what it
+// read. Of a batch, all entries depend on them. It panics on an invalid tag,
+// and in keyspaces without [KeyspaceOptions.DynamicTags].
+//
+// The first load that uses a tag nobody has used before is not stored: there
+// was no generation of the tag to capture before it.
+func (l *Load) Tag(tags ...string) {
+	if !l.dynamic {
+		panic("larder: Load.Tag in a keyspace without DynamicTags")
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, tag := range tags {
+		if err := checkTag(tag); err != nil {
+			panic(err)
+		}
+		if indexOf(l.tags, tag) < 0 {
+			l.tags = append(l.tags, tag)
+		}
+	}
+}
+
+// TTL sets how long the entry is fresh, instead of [KeyspaceOptions.TTL]. It
+// panics unless ttl is between a millisecond and a year.
+func (l *Load) TTL(ttl time.Duration) {
+	if ttl < time.Millisecond || ttl > maxTTL {
+		panic(fmt.Sprintf("larder: Load.TTL of %v is not between 1ms and %v", ttl, maxTTL))
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.ttl = ttl
+}
+
+// DoNotStore makes the value an answer for those who wait now and nothing
+// more.
+func (l *Load) DoNotStore() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.keep = false
+}
+
+// read returns what the loader said, and ends its influence.
+func (l *Load) read() (tags []string, ttl time.Duration, keep bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.tags, l.ttl, l.keep
+}
+
+// handle returns the context of a load with its handle.
+func (s *space) handle(ctx context.Context) (context.Context, *Load) {
+	l := &Load{dynamic: s.dynamic, keep: true}
+	return context.WithValue(ctx, loadKey{}, l), l
+}

@@ -1,0 +1,406 @@
+package larder_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/larder-go/larder"
+	"github.com/larder-go/larder/lardertest"
+)
+
+// P3: when a strict invalidation returns, memory serves the old value nowhere,
+// though the push to one process is still under way.
+
+// 1. A and B hold the value in memory; pushes to B are held back
+// 2. A invalidates strictly
+// 3. it returns; B reads with the default tolerance
+func TestP3_StrictWaitsForMemoryElsewhere(t *testing.T) {
+	inRig(t, 2, func(r *rig) {
+		a, b := r.two()
+		a.get("k")
+		b.get("k")
+		b.remote.Hold()
+		want := r.src.change("k")
+		begun := time.Now()
+		a.invalidate(a.plain.Key("k"), larder.Strict)
+		b.expect("k", want)
+		if took := time.Since(begun); took > tolerance+tolerance/20 {
+			t.Errorf("took %v", took)
+		}
+	})
+}
+
+// Without Strict the same order serves the old value: the promise is P2 then.
+func TestP3_WithoutStrictMemoryMayBeOld(t *testing.T) {
+	inRig(t, 2, func(r *rig) {
+		a, b := r.two()
+		a.get("k")
+		b.get("k")
+		b.remote.HoldPushes()
+		r.src.change("k")
+		a.invalidate(a.plain.Key("k"))
+		b.expect("k", 0)
+		r.pass(tolerance + time.Millisecond)
+		b.expect("k", 1)
+	})
+}
+
+// While all processes answer, nobody waits for clocks.
+func TestStrictIsAcknowledged(t *testing.T) {
+	inSetup(t, setup{nodes: 3, delay: time.Millisecond}, func(r *rig) {
+		for _, n := range r.nodes {
+			n.get("k")
+		}
+		want := r.src.change("k")
+		begun := time.Now()
+		r.nodes[0].invalidate(r.nodes[0].plain.Key("k"), larder.Strict)
+		if took := time.Since(begun); took > tolerance/10 {
+			t.Errorf("took %v, acknowledged in a few round trips it should be", took)
+		}
+		for _, n := range r.nodes {
+			n.expect("k", want)
+		}
+	})
+}
+
+// A caller who leaves early learns that the waiting was not over.
+func TestStrictCutShort(t *testing.T) {
+	inRig(t, 2, func(r *rig) {
+		a, b := r.two()
+		b.get("k")
+		b.remote.Hold()
+		ctx, cancel := context.WithTimeout(r.ctx, tolerance/4)
+		defer cancel()
+		err := a.cache.Invalidate(ctx, a.plain.Key("k"), larder.Strict)
+		if !errors.Is(err, larder.ErrNotStrict) || errors.Is(err, larder.ErrPending) {
+			t.Errorf("%v, want ErrNotStrict and not ErrPending", err)
+		}
+	})
+}
+
+// Read-your-writes: the token makes another process read the change, whatever
+// its memory says.
+func TestTokenCarriesAChangeToAnotherProcess(t *testing.T) {
+	inRig(t, 2, func(r *rig) {
+		a, b := r.two()
+		b.get("k")
+		b.remote.HoldPushes()
+		want := r.src.change("k")
+		token, err := a.cache.InvalidateToken(r.ctx, a.plain.Key("k"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		parsed, err := larder.ParseToken(token.String())
+		if err != nil || parsed != token {
+			t.Fatalf("%v, %v", parsed, err)
+		}
+		b.expect("k", want, larder.After(parsed))
+	})
+}
+
+// 1. Redis does not answer A's invalidation; the old value stays there
+// 2. the token of the pending invalidation reaches B
+// 3. B loads, stores nothing, and does not share with reads without the token
+func TestTokenOfAPendingInvalidation(t *testing.T) {
+	inRig(t, 2, func(r *rig) {
+		a, b := r.two()
+		b.get("k")
+		want := r.src.change("k")
+		r.failing(a, larder.OpDelete, lardertest.ReplyError)
+		token, err := a.cache.InvalidateToken(r.ctx, a.plain.Key("k"))
+		if !errors.Is(err, larder.ErrPending) {
+			t.Fatalf("%v, want ErrPending", err)
+		}
+		b.expect("k", want, larder.After(token))
+		b.expect("k", 0) // what Redis still has
+		r.healthy()
+		r.pass(tolerance)
+		b.expect("k", want)
+	})
+}
+
+// A declared prefix invalidates what begins with it, and nothing else.
+func TestPrefix(t *testing.T) {
+	inSetup(t, setup{nodes: 2, spaces: larder.KeyspaceOptions[string, int]{Prefixes: []string{"plain:a"}}}, func(r *rig) {
+		a, b := r.two()
+		a.get("a1")
+		a.get("b1")
+		b.get("a1")
+		r.src.change("a1")
+		r.src.change("b1")
+		b.invalidate(larder.Prefix("plain:a"))
+		synctest.Wait()
+		a.expect("a1", 1)
+		a.expect("b1", 0)
+		b.expect("a1", 1, larder.Exact)
+	})
+}
+
+func TestPrefixNobodyDeclares(t *testing.T) {
+	inRig(t, 1, func(r *rig) {
+		err := r.nodes[0].cache.Invalidate(r.ctx, larder.Prefix("plain:x"))
+		if !errors.Is(err, larder.ErrInvalidKey) {
+			t.Errorf("%v, want ErrInvalidKey", err)
+		}
+	})
+}
+
+// dynamic declares a keyspace whose loader adds the tag "of-" + key.
+func dynamic(n *node) (*larder.Keyspace[string, int], larder.Loader[string, int]) {
+	k := space(n.rig.T, n.cache, "dynamic", larder.KeyspaceOptions[string, int]{DynamicTags: true})
+	return k, func(ctx context.Context, key string) (int, error) {
+		v, err := n.rig.src.load(ctx, key)
+		larder.LoadFrom(ctx).Tag("of-" + key)
+		return v, err
+	}
+}
+
+// P4 with tags that a loader adds: invalidating them outdates the entry in
+// every process.
+func TestDynamicTags(t *testing.T) {
+	inRig(t, 2, func(r *rig) {
+		a, b := r.two()
+		ka, load := dynamic(a)
+		kb, loadB := dynamic(b)
+		read := func(k *larder.Keyspace[string, int], load larder.Loader[string, int], want int, opts ...larder.ReadOption) {
+			t.Helper()
+			if v, err := k.Get(r.ctx, "k", load, opts...); err != nil || v != want {
+				t.Errorf("version %d, %v; want %d", v, err, want)
+			}
+		}
+		read(ka, load, 0) // creates the generation of the tag, is not stored
+		read(ka, load, 0) // stored
+		r.loads("k", 2)
+		read(kb, loadB, 0)
+		r.loads("k", 0)
+		r.src.change("k")
+		b.invalidate(larder.Tag("of-k"))
+		read(ka, load, 1, larder.Exact)
+		read(kb, loadB, 1, larder.Exact)
+	})
+}
+
+// 1. a load begins
+// 2. its source changes; the tag, which it will add, is invalidated and born
+// again by somebody else
+// 3. the load ends with the old value and adds the tag
+func TestDynamicTagBornDuringTheLoad(t *testing.T) {
+	inRig(t, 2, func(r *rig) {
+		a, b := r.two()
+		ka, load := dynamic(a)
+		kb, loadB := dynamic(b)
+		for range 2 { // the tag exists and its birth is known
+			if _, err := ka.Get(r.ctx, "k", load); err != nil {
+				t.Fatal(err)
+			}
+		}
+		a.invalidate(ka.Key("k"))
+		gate := r.src.slow("k")
+		slow := a.beginWith(ka, "k", load)
+		<-gate.entered
+		r.src.change("k")
+		b.invalidate(larder.Tag("of-k"))
+		if _, err := kb.Get(r.ctx, "other", func(ctx context.Context, _ string) (int, error) {
+			larder.LoadFrom(ctx).Tag("of-k") // born again
+			return 0, nil
+		}); err != nil {
+			t.Fatal(err)
+		}
+		gate.pass()
+		slow.brings(t, 0) // its Get overlaps the invalidation
+		v, err := kb.Get(r.ctx, "k", loadB, larder.Exact)
+		if err != nil || v != 1 {
+			t.Errorf("version %d, %v; want 1", v, err)
+		}
+	})
+}
+
+// beginWith is begin with a loader of its own.
+func (n *node) beginWith(k *larder.Keyspace[string, int], key string, load larder.Loader[string, int]) *began {
+	b := &began{done: make(chan struct{})}
+	go func() {
+		defer close(b.done)
+		b.value, b.err = k.Get(n.rig.ctx, key, load)
+	}()
+	synctest.Wait()
+	return b
+}
+
+// Mutate: no fill between the beginning and the end of a change survives it.
+//
+// 1. A begins a change: the entry is held off
+// 2. B reads: from the source, the old value, stored nowhere
+// 3. the change is committed
+// 4. B reads: from the source, the new value
+// 5. Mutate returns; B reads and fills
+func TestMutate(t *testing.T) {
+	inRig(t, 2, func(r *rig) {
+		a, b := r.two()
+		b.get("k")
+		r.loads("k", 1)
+		err := a.plain.Mutate(r.ctx, "k", func(context.Context) error {
+			synctest.Wait()
+			b.expect("k", 0)
+			r.loads("k", 1)
+			r.src.change("k")
+			b.expect("k", 1)
+			r.loads("k", 1)
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		b.expect("k", 1, larder.Exact)
+		r.loads("k", 1)
+		b.expect("k", 1, larder.Exact)
+		r.loads("k", 0)
+	})
+}
+
+func TestMutateReturnsTheErrorOfTheChange(t *testing.T) {
+	inRig(t, 1, func(r *rig) {
+		n := r.nodes[0]
+		n.get("k")
+		broken := errors.New("broken")
+		if err := n.plain.Mutate(r.ctx, "k", func(context.Context) error { return broken }); !errors.Is(err, broken) {
+			t.Errorf("%v", err)
+		}
+		r.src.takeLoads("k")
+		n.get("k")
+		n.get("k", larder.Exact)
+		r.loads("k", 1)
+	})
+}
+
+// A process that dies in a change holds reads off no longer than the hold-off
+// lives.
+func TestMutateOfADeadProcess(t *testing.T) {
+	inRig(t, 2, func(r *rig) {
+		a, b := r.two()
+		ctx, die := context.WithCancel(r.ctx)
+		gone := make(chan struct{})
+		go func() {
+			defer close(gone)
+			_ = a.plain.Mutate(ctx, "k", func(ctx context.Context) error {
+				a.remote.Cut()
+				<-ctx.Done()
+				return ctx.Err()
+			})
+		}()
+		synctest.Wait()
+		r.pass(11 * time.Second)
+		b.get("k")
+		b.get("k", larder.Exact)
+		r.loads("k", 1)
+		die()
+		<-gone
+	})
+}
+
+// HoldOff: for a while after an invalidation nothing is filled, so that a
+// replica that lags behind cannot bring the old value back.
+func TestHoldOffOutlastsALaggingReplica(t *testing.T) {
+	for name, target := range map[string]func(n *node) larder.Target{
+		"key": func(n *node) larder.Target { return n.tagged.Key("k") },
+		"tag": func(*node) larder.Target { return larder.Tag("group") },
+		"all": func(*node) larder.Target { return larder.All() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			const lag = 2 * time.Second
+			inSetup(t, setup{nodes: 2, spaces: larder.KeyspaceOptions[string, int]{HoldOff: lag}}, func(r *rig) {
+				a, b := r.two()
+				a.getFrom(a.tagged, "k")
+				a.invalidate(target(a)) // committed on the primary, not yet on the replica
+				for range 3 {
+					b.getFrom(b.tagged, "k") // version 0 from the replica
+					r.pass(lag / 4)
+				}
+				r.src.change("k") // the replica has caught up
+				r.pass(lag)
+				if v := b.getFrom(b.tagged, "k"); v != 1 {
+					t.Errorf("version %d, want 1", v)
+				}
+				r.src.takeLoads("k")
+				a.getFrom(a.tagged, "k")
+				r.loads("k", 0)
+			})
+		})
+	}
+}
+
+// A Set is refused while the entry is held off.
+func TestSetWhileHeldOff(t *testing.T) {
+	inRig(t, 2, func(r *rig) {
+		a, b := r.two()
+		_ = a.tagged.Mutate(r.ctx, "k", func(context.Context) error {
+			if err := b.tagged.Set(r.ctx, "k", 7); err != nil && !errors.Is(err, larder.ErrHeld) {
+				t.Errorf("%v", err)
+			}
+			r.src.change("k")
+			return nil
+		})
+		if v := b.getFrom(b.tagged, "k", larder.Exact); v != 1 {
+			t.Errorf("version %d, want 1", v)
+		}
+	})
+}
+
+// The journal: a server that comes back without the last deletions hears them
+// again.
+//
+// 1. A and B hold the value; A invalidates, Redis confirms
+// 2. the server is replaced by one that has the old value
+// 3. both connect; A repeats its invalidation
+func TestReplayAfterAFailover(t *testing.T) {
+	inRig(t, 2, func(r *rig) {
+		a, b := r.two()
+		a.get("k")
+		r.server.Save()
+		want := r.src.change("k")
+		a.invalidate(a.plain.Key("k"))
+		r.server.Failover()
+		r.pass(2 * tolerance)
+		b.expect("k", want, larder.Exact)
+		a.expect("k", want, larder.Exact)
+		if a.logs.containing("repeating recent invalidations") != 1 {
+			t.Errorf("log: %v", a.logs.lines)
+		}
+	})
+}
+
+// A token of the server before is not honoured by what the one after has.
+func TestTokenUnderAnotherServer(t *testing.T) {
+	inRig(t, 2, func(r *rig) {
+		a, b := r.two()
+		a.get("k")
+		token, err := a.cache.InvalidateToken(r.ctx, a.plain.Key("k"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.server.Save()
+		r.server.Failover()
+		r.pass(2 * tolerance)
+		b.get("k")
+		r.src.takeLoads("k")
+		b.get("k", larder.After(token))
+		b.get("k", larder.After(token))
+		r.loads("k", 2)
+	})
+}
+
+func TestTargetsAsText(t *testing.T) {
+	for _, target := range []larder.Target{larder.Tag("a:b"), larder.Prefix("suites:"), larder.All()} {
+		got, err := larder.ParseTarget(target.String())
+		if err != nil || got != target {
+			t.Errorf("%v: %v, %v", target, got, err)
+		}
+	}
+	for _, text := range []string{"", "key", "key:", "all", "all:x", "tags:x", "strict:"} {
+		if got, err := larder.ParseTarget(text); !errors.Is(err, larder.ErrInvalidKey) {
+			t.Errorf("%q: %v, %v", text, got, err)
+		}
+	}
+}
