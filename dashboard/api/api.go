@@ -6,10 +6,12 @@
 package api
 
 import (
+	"cmp"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"time"
 
 	"github.com/larder-go/larder/dashboard"
 	"github.com/larder-go/larder/dashboard/upload"
@@ -25,12 +27,22 @@ type Options struct {
 	// Ingested, when set, is called after each report that was taken in, with
 	// its format and its number of cases.
 	Ingested func(format string, cases int)
+	// Branch is the default branch of badges and health. Default "main".
+	Branch string
+	// Ending is closed when the server is about to end: streams then tell their
+	// clients to come back. Default: never.
+	Ending <-chan struct{}
+	// Streams, when set, is told of each stream that begins (1) or ends (-1).
+	Streams func(by int)
+	// Tick is how often a followed execution is looked at. Default 500 ms.
+	Tick time.Duration
 }
 
 type api struct {
 	Options
-	store dashboard.Store
-	mux   *http.ServeMux
+	store    dashboard.Store
+	mux      *http.ServeMux
+	watchers *watchers
 }
 
 // New returns the handler of everything below /api/.
@@ -41,7 +53,11 @@ func New(o Options) http.Handler {
 	if o.Ingested == nil {
 		o.Ingested = func(string, int) {}
 	}
-	a := &api{Options: o, store: o.Store, mux: http.NewServeMux()}
+	if o.Streams == nil {
+		o.Streams = func(int) {}
+	}
+	o.Branch, o.Tick = cmp.Or(o.Branch, "main"), cmp.Or(o.Tick, liveTick)
+	a := &api{Options: o, store: o.Store, mux: http.NewServeMux(), watchers: newWatchers(o.Store, o.Tick)}
 	for _, r := range a.routes() {
 		a.mux.Handle(r.method+" /api/v1"+r.path, a.handle(r.serve))
 	}
@@ -68,6 +84,7 @@ func (a *api) routes() []route {
 		{"PUT", "/cases/{id}", a.updateCase},
 		{"PATCH", "/cases/{id}", a.updateCase},
 		{"DELETE", "/cases/{id}", a.deleteCase},
+		{"GET", "/cases/{id}/history", a.history},
 		{"GET", "/executions", a.executions},
 		{"POST", "/executions", a.createExecution},
 		{"GET", "/executions/{id}", a.execution},
@@ -76,13 +93,22 @@ func (a *api) routes() []route {
 		{"POST", "/executions/{id}/finish", a.finishExecution},
 		{"GET", "/executions/{id}/results", a.results},
 		{"POST", "/executions/{id}/results", a.addResults},
+		{"GET", "/executions/{id}/events", a.events},
+		{"GET", "/compare", a.compare},
+		{"GET", "/search", a.search},
+		{"GET", "/suites/{id}/badge.svg", a.badge},
 		{"POST", "/ingest/junit", a.ingest("junit")},
+		{"POST", "/ingest/gotest", a.ingest("gotest")},
 		{"GET", "/dashboard/stats", a.stats},
 		{"GET", "/dashboard/trends", a.trends},
 		{"GET", "/dashboard/recent", a.recent},
 		{"GET", "/dashboard/recent-executions", a.recent},
 		{"GET", "/dashboard/test-types-distribution", a.testTypes},
 		{"GET", "/dashboard/performance-metrics", a.performance},
+		{"GET", "/dashboard/health", a.health},
+		{"GET", "/dashboard/flaky", a.flaky},
+		{"GET", "/dashboard/slowest", a.slowest},
+		{"GET", "/dashboard/top-errors", a.topErrors},
 	}
 }
 

@@ -29,6 +29,9 @@ type Options struct {
 	// Registry receives the metrics of HTTP. Default: a new one.
 	Registry *prometheus.Registry
 	Log      *slog.Logger // default: slog.Default()
+	// OnDrain, when set, is called once when the end was asked for: what streams
+	// ends then.
+	OnDrain func()
 	// DrainTime is how long running requests may take after the end was asked
 	// for. Default 10 s.
 	DrainTime time.Duration
@@ -39,6 +42,7 @@ type Options struct {
 type Server struct {
 	Options
 	handler  http.Handler
+	failures failures
 	draining atomic.Bool
 }
 
@@ -73,7 +77,7 @@ func (s *Server) chain() http.Handler {
 	crossOrigin.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		deny(w, http.StatusForbidden, "This change came from a page of another origin.")
 	}))
-	return s.observe(headers(crossOrigin.Handler(s.Access.guard(mux))))
+	return s.observe(headers(crossOrigin.Handler(s.guard(mux))))
 }
 
 // Serve answers requests on a listener until the context ends; then readiness
@@ -95,6 +99,9 @@ func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
 	case <-ctx.Done():
 	}
 	s.draining.Store(true)
+	if s.OnDrain != nil {
+		s.OnDrain()
+	}
 	drain, cancel := context.WithTimeout(base, s.DrainTime)
 	defer cancel()
 	err := web.Shutdown(drain)

@@ -2,6 +2,8 @@ package server
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"io"
 	"log/slog"
@@ -13,6 +15,8 @@ import (
 	"time"
 
 	"go.uber.org/goleak"
+
+	"github.com/larder-go/larder/dashboard"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -143,15 +147,21 @@ func TestChangesNeedATokenWhereRequired(t *testing.T) {
 		access                     Access
 		status                     int
 	}{
-		{"reading", "GET", "/api/v1/suites", "", Access{true, token}, 204},
+		{"reading", "GET", "/api/v1/suites", "", Access{Required: true, AdminToken: token}, 204},
 		{"open", "POST", "/api/v1/suites", "", Access{}, 204},
-		{"no token", "POST", "/api/v1/suites", "", Access{true, token}, 401},
-		{"wrong token", "DELETE", "/api/v1/suites/1", "Bearer 0123456789abcdeX", Access{true, token}, 401},
-		{"right token", "DELETE", "/api/v1/suites/1", "bearer " + token, Access{true, token}, 204},
-		{"other scheme", "PUT", "/api/v1/suites/1", "Basic " + token, Access{true, token}, 401},
-		{"empty token where none is set", "POST", "/upload", "Bearer ", Access{true, ""}, 401},
-		{"theme", "POST", "/settings/theme", "", Access{true, token}, 204},
-		{"unknown method", "BREW", "/api/v1/suites", "", Access{true, token}, 401},
+		{"no token", "POST", "/api/v1/suites", "", Access{Required: true, AdminToken: token}, 401},
+		{"wrong token", "DELETE", "/api/v1/suites/1", "Bearer 0123456789abcdeX", Access{Required: true, AdminToken: token}, 401},
+		{"right token", "DELETE", "/api/v1/suites/1", "bearer " + token, Access{Required: true, AdminToken: token}, 204},
+		{"other scheme", "PUT", "/api/v1/suites/1", "Basic " + token, Access{Required: true, AdminToken: token}, 401},
+		{"empty token where none is set", "POST", "/upload", "Bearer ", Access{Required: true}, 401},
+		{"theme", "POST", "/settings/theme", "", Access{Required: true, AdminToken: token}, 204},
+		{"tokens are not read without one", "GET", "/api/v1/tokens", "", Access{Required: true, AdminToken: token}, 401},
+		{"the cache page is not read without one", "GET", "/cache", "", Access{Required: true, AdminToken: token}, 401},
+		{"a token of the store that may", "POST", "/api/v1/suites", "Bearer writer", Access{Required: true, Tokens: known{}}, 204},
+		{"a token of the store that may not", "POST", "/api/v1/suites", "Bearer reader", Access{Required: true, Tokens: known{}}, 403},
+		{"write is not admin", "GET", "/api/v1/audit", "Bearer writer", Access{Required: true, Tokens: known{}}, 403},
+		{"a token of nobody", "POST", "/api/v1/suites", "Bearer nobody", Access{Required: true, Tokens: known{}}, 401},
+		{"unknown method", "BREW", "/api/v1/suites", "", Access{Required: true, AdminToken: token}, 401},
 	} {
 		r := httptest.NewRequest(c.method, c.path, nil)
 		if c.header != "" {
@@ -165,6 +175,58 @@ func TestChangesNeedATokenWhereRequired(t *testing.T) {
 		if w.Code == 401 && (w.Header().Get("WWW-Authenticate") == "" || w.Header().Get("Content-Type") != "application/problem+json") {
 			t.Errorf("%s: headers %v", c.name, w.Header())
 		}
+	}
+}
+
+// known is a store with a token for each scope, whose secret is its name.
+type known struct{}
+
+func (known) TokenByHash(_ context.Context, hash string) (dashboard.Token, error) {
+	for secret, scope := range map[string]dashboard.Scope{"reader": "read", "writer": "write"} {
+		if sum := sha256.Sum256([]byte(secret)); hash == hex.EncodeToString(sum[:]) {
+			return dashboard.Token{Name: secret, Scope: scope}, nil
+		}
+	}
+	return dashboard.Token{}, dashboard.ErrNotFound
+}
+
+// Who guesses tokens is refused unread after a while, also with a right one.
+func TestGuessingTokensIsSlow(t *testing.T) {
+	s := newServer(Options{Access: Access{Required: true, AdminToken: "0123456789abcdef"}})
+	post := func(address, token string) int {
+		r := httptest.NewRequest("POST", "/api/v1/suites", nil)
+		r.RemoteAddr = address
+		r.Header.Set("Authorization", "Bearer "+token)
+		w := httptest.NewRecorder()
+		s.ServeHTTP(w, r)
+		return w.Code
+	}
+	for range maxFailures {
+		if got := post("192.0.2.1:99", "guess"); got != 401 {
+			t.Fatalf("got %d", got)
+		}
+	}
+	if got := post("192.0.2.1:98", "0123456789abcdef"); got != 429 {
+		t.Errorf("after guessing: %d", got)
+	}
+	if got := post("192.0.2.2:99", "0123456789abcdef"); got != 404 {
+		t.Errorf("from elsewhere: %d", got)
+	}
+}
+
+// A browser is sent to where it can sign in, and back.
+func TestABrowserIsSentToSignIn(t *testing.T) {
+	s := newServer(Options{Access: Access{Required: true, AdminToken: "0123456789abcdef"}})
+	r := httptest.NewRequest("GET", "/cache?x=1", nil)
+	r.Header.Set("Accept", "text/html,*/*")
+	w := httptest.NewRecorder()
+	if s.ServeHTTP(w, r); w.Code != 303 || w.Header().Get("Location") != "/login?next=%2Fcache%3Fx%3D1" {
+		t.Errorf("got %d %v", w.Code, w.Header())
+	}
+	r.AddCookie(&http.Cookie{Name: TokenCookie, Value: "0123456789abcdef"})
+	w = httptest.NewRecorder()
+	if s.ServeHTTP(w, r); w.Code != 404 {
+		t.Errorf("signed in: got %d", w.Code)
 	}
 }
 

@@ -2,7 +2,11 @@ package web
 
 import (
 	"fmt"
+	"net/http"
+	"strconv"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/larder-go/larder/dashboard"
 )
@@ -17,11 +21,10 @@ type executionRow struct {
 }
 
 func newExecutionRow(e dashboard.Execution, now time.Time) executionRow {
-	row := executionRow{Execution: e, Failures: e.Failed + e.Errors, Started: e.CreatedAt, Duration: "–"}
+	row := executionRow{Execution: e, Failures: e.Failed + e.Errors, Started: e.CreatedAt, Duration: "–", Meter: countsMeter(e.Counts, countsText(e.Counts))}
 	if e.StartedAt != nil {
 		row.Started = *e.StartedAt
 	}
-	row.Meter = countsMeter(e.Counts, fmt.Sprintf("%d passed, %d failed, %d error, %d skipped of %d", e.Passed, e.Failed, e.Errors, e.Skipped, e.Total))
 	switch {
 	case e.DurationMS != nil:
 		row.Duration = duration(millis(*e.DurationMS))
@@ -29,4 +32,368 @@ func newExecutionRow(e dashboard.Execution, now time.Time) executionRow {
 		row.Duration = duration(now.Sub(row.Started).Round(time.Second))
 	}
 	return row
+}
+
+func countsText(c dashboard.Counts) string {
+	return fmt.Sprintf("%d passed, %d failed, %d error, %d skipped of %d", c.Passed, c.Failed, c.Errors, c.Skipped, c.Total)
+}
+
+func executionRows(list []dashboard.Execution, now time.Time) []executionRow {
+	rows := make([]executionRow, len(list))
+	for i, e := range list {
+		rows[i] = newExecutionRow(e, now)
+	}
+	return rows
+}
+
+// executionData is the content of the page of one execution.
+type executionData struct {
+	executionRow
+	Finished bool
+	Done     int
+	Waiting  int
+	Previous *dashboard.Execution // of the same suite and branch
+	Versus   string               // what the previous one took
+	Left     string               // estimated time left while running
+	Tall     meter
+	Chips    []chip
+	Query    string
+	Sections []resultSection
+	RunURL   string
+	Now      time.Time
+	Zone     *time.Location
+}
+
+// chip is a filter that is a link.
+type chip struct {
+	Name, Path string
+	Count      int64
+	Counted    bool
+	Current    bool
+}
+
+// resultSection is a list of results of one state.
+type resultSection struct {
+	ID, Title, Status string
+	Loud              bool // failures open and show their stack
+	Total             int64
+	Rows              []resultRow
+	More              string // address of the rest
+	Pager             pager
+}
+
+type resultRow struct {
+	dashboard.Result
+	Tag      string
+	Duration string
+	Lines    []codeLine
+	Strip    []dashboard.Dot
+	Attempt  string
+}
+
+// pager leads through a list by skip.
+type pager struct {
+	From, To, Total int64
+	Previous, Next  string
+}
+
+// pageSize is how many rows a page of a list has.
+const pageSize = 50
+
+func newPager(r *http.Request, skip int, shown int, total int64) pager {
+	p := pager{From: int64(skip) + 1, To: int64(skip + shown), Total: total}
+	if shown == 0 {
+		p.From = 0
+	}
+	if skip > 0 {
+		p.Previous = withQuery(r, "skip", positive(max(0, skip-pageSize)))
+	}
+	if p.To < total {
+		p.Next = withQuery(r, "skip", positive(skip+pageSize))
+	}
+	return p
+}
+
+func positive(n int) string {
+	if n == 0 {
+		return ""
+	}
+	return strconv.Itoa(n)
+}
+
+// withQuery is the address of the page with one parameter changed; an empty
+// value removes it.
+func withQuery(r *http.Request, name, value string) string {
+	q := r.URL.Query()
+	q.Set(name, value)
+	if value == "" {
+		q.Del(name)
+	}
+	for _, passing := range []string{"uploaded", "again"} {
+		q.Del(passing)
+	}
+	if len(q) == 0 {
+		return r.URL.Path
+	}
+	return r.URL.Path + "?" + q.Encode()
+}
+
+// chips are the values of one parameter as links; each leads to the first page.
+func chips(r *http.Request, name string, values ...chip) []chip {
+	current := r.URL.Query().Get(name)
+	first := r.Clone(r.Context())
+	q := first.URL.Query()
+	q.Del("skip")
+	first.URL.RawQuery = q.Encode()
+	for i := range values {
+		values[i].Current = values[i].Path == current
+		values[i].Path = withQuery(first, name, values[i].Path)
+	}
+	return values
+}
+
+func pathID(r *http.Request) (int64, bool) {
+	id, err := strconv.ParseInt(r.PathValue("id"), 10, 64)
+	return id, err == nil && id > 0
+}
+
+func skipOf(r *http.Request) int {
+	skip, err := strconv.Atoi(r.URL.Query().Get("skip"))
+	if err != nil || skip < 0 || skip > 1<<30 {
+		return 0
+	}
+	return skip
+}
+
+func (s *web) execution(_ http.ResponseWriter, r *http.Request) (*view, error) {
+	id, ok := pathID(r)
+	if !ok {
+		return notFound("There is no such execution."), nil
+	}
+	e, err := s.store.Execution(r.Context(), id)
+	if err != nil {
+		return nil, err
+	}
+	d := executionData{executionRow: newExecutionRow(e, s.Now()), Finished: e.Status.Finished(), RunURL: outward(e.RunURL), Now: s.Now(), Zone: zoneOf(r), Query: r.URL.Query().Get("q")}
+	d.Done = e.Passed + e.Failed + e.Errors + e.Skipped
+	d.Waiting = max(0, e.Total-d.Done)
+	d.Tall = d.Meter
+	d.Chips = chips(r, "status", resultChips(e)...)
+	g, ctx := errgroup.WithContext(r.Context())
+	g.Go(func() (err error) { d.Sections, err = s.resultSections(r.WithContext(ctx), e); return })
+	g.Go(func() (err error) { d.Previous, err = s.previous(r.WithContext(ctx), e); return })
+	if err := g.Wait(); err != nil {
+		return nil, err
+	}
+	d.estimate()
+	return &view{Name: "execution", Title: fmt.Sprintf("%s #%d, %s", e.SuiteName, e.ID, e.Status), Path: "/executions", Data: d}, nil
+}
+
+// estimate compares with the previous run.
+func (d *executionData) estimate() {
+	if d.Previous == nil || d.Previous.DurationMS == nil {
+		return
+	}
+	usual := millis(*d.Previous.DurationMS)
+	d.Versus = fmt.Sprintf("#%d took %s", d.Previous.ID, duration(usual))
+	if elapsed := d.Now.Sub(d.Started); d.Status == dashboard.StatusRunning && elapsed < usual {
+		d.Left = duration((usual - elapsed).Round(time.Second))
+	}
+}
+
+func resultChips(e dashboard.Execution) []chip {
+	all := []chip{{Name: "All", Count: int64(e.Total), Counted: true}}
+	for _, c := range []chip{
+		{Name: "Failed", Path: "failed", Count: int64(e.Failed)}, {Name: "Error", Path: "error", Count: int64(e.Errors)},
+		{Name: "Flaky", Path: "flaky", Count: int64(e.Flaky)}, {Name: "Skipped", Path: "skipped", Count: int64(e.Skipped)}, {Name: "Passed", Path: "passed", Count: int64(e.Passed)},
+	} {
+		if c.Counted = true; c.Count > 0 {
+			all = append(all, c)
+		}
+	}
+	return all
+}
+
+// previous is the run of the same suite and branch that finished before e.
+func (s *web) previous(r *http.Request, e dashboard.Execution) (*dashboard.Execution, error) {
+	list, err := s.store.Executions(r.Context(), dashboard.ExecutionFilter{SuiteID: e.SuiteID, Branch: e.Branch}, dashboard.Page{Limit: dashboard.DefaultLimit})
+	if err != nil {
+		return nil, err
+	}
+	for _, p := range list.Items {
+		if p.ID < e.ID && p.Status.Finished() && p.Status != dashboard.StatusStopped {
+			return &p, nil
+		}
+	}
+	return nil, nil
+}
+
+// sections are the lists of results in the order of their loudness.
+var sections = []struct {
+	id, title string
+	status    dashboard.Status
+	loud      bool
+}{
+	{"failures", "Failures", dashboard.StatusFailed, true},
+	{"errors", "Errors", dashboard.StatusError, true},
+	{"running", "Running", dashboard.StatusRunning, false},
+	{"skipped", "Skipped", dashboard.StatusSkipped, false},
+	{"passed", "Passed", dashboard.StatusPassed, false},
+}
+
+// peek is how many quiet results the page of everything shows.
+const peek = 10
+
+func (s *web) resultSections(r *http.Request, e dashboard.Execution) ([]resultSection, error) {
+	q := r.URL.Query()
+	wanted, query := q.Get("status"), q.Get("q")
+	if wanted == "flaky" {
+		section, err := s.resultSection(r, e, resultSection{ID: "flaky", Title: "Passed after another attempt"}, dashboard.ResultFilter{Flaky: true, Query: query})
+		return []resultSection{section}, err
+	}
+	var out []resultSection
+	for _, kind := range sections {
+		if wanted != "" && wanted != string(kind.status) {
+			continue
+		}
+		section := resultSection{ID: kind.id, Title: kind.title, Status: string(kind.status), Loud: kind.loud}
+		section, err := s.resultSection(r, e, section, dashboard.ResultFilter{Status: kind.status, Query: query})
+		if err != nil {
+			return nil, err
+		}
+		if section.Total > 0 {
+			out = append(out, section)
+		}
+	}
+	return out, nil
+}
+
+func (s *web) resultSection(r *http.Request, e dashboard.Execution, section resultSection, filter dashboard.ResultFilter) (resultSection, error) {
+	page := dashboard.Page{Limit: pageSize}
+	single := r.URL.Query().Get("status") != ""
+	if single {
+		page.Skip = skipOf(r)
+	} else if !section.Loud && filter.Query == "" {
+		page.Limit = peek
+	}
+	list, err := s.store.Results(r.Context(), e.ID, filter, page)
+	if err != nil {
+		return section, err
+	}
+	section.Total = list.Total
+	for _, result := range list.Items {
+		section.Rows = append(section.Rows, newResultRow(result))
+	}
+	if single {
+		section.Pager = newPager(r, page.Skip, len(list.Items), list.Total)
+	} else if int64(len(list.Items)) < list.Total {
+		section.More = withQuery(r, "status", string(filter.Status))
+	}
+	if section.Loud {
+		s.addStrips(r, section.Rows)
+	}
+	return section, nil
+}
+
+// strips is for how many failures of a page the runs before are shown.
+const strips = 20
+
+// addStrips shows the runs before each failure. A history that cannot be read
+// leaves its strip out.
+func (s *web) addStrips(r *http.Request, rows []resultRow) {
+	var g errgroup.Group
+	g.SetLimit(4)
+	for i := range rows[:min(len(rows), strips)] {
+		g.Go(func() error {
+			history, err := s.store.History(r.Context(), rows[i].CaseID, 20)
+			if err == nil {
+				rows[i].Strip = dots(history.Outcomes)
+			}
+			return nil
+		})
+	}
+	_ = g.Wait()
+}
+
+func newResultRow(r dashboard.Result) resultRow {
+	row := resultRow{Result: r, Duration: duration(millis(r.DurationMS)), Lines: codeLines(r)}
+	switch {
+	case r.FailingRuns == 1:
+		row.Tag = "new"
+	case r.FailingRuns >= dashboard.MaxFailingRuns:
+		row.Tag = fmt.Sprintf("%d runs or more", dashboard.MaxFailingRuns-1)
+	case r.FailingRuns > 1:
+		row.Tag = ordinal(r.FailingRuns) + " run"
+	}
+	if n := len(r.Attempts); n > 1 {
+		row.Attempt = fmt.Sprintf("%d attempts", n)
+	}
+	return row
+}
+
+func ordinal(n int) string {
+	suffix := "th"
+	if n%100 < 11 || n%100 > 13 {
+		switch n % 10 {
+		case 1:
+			suffix = "st"
+		case 2:
+			suffix = "nd"
+		case 3:
+			suffix = "rd"
+		}
+	}
+	return strconv.Itoa(n) + suffix
+}
+
+// executionsData is the content of the list of executions.
+type executionsData struct {
+	Rows        []executionRow
+	Chips       []chip
+	Suites      []dashboard.Suite
+	SuiteID     int64
+	Branch      string
+	Environment string
+	Filtered    bool
+	Pager       pager
+	Now         time.Time
+	Zone        *time.Location
+	Status      string
+}
+
+func (s *web) executions(_ http.ResponseWriter, r *http.Request) (*view, error) {
+	q := r.URL.Query()
+	suite, _ := strconv.ParseInt(q.Get("suite_id"), 10, 64)
+	filter := dashboard.ExecutionFilter{SuiteID: max(suite, 0), Status: dashboard.Status(q.Get("status")), Branch: q.Get("branch"), Environment: q.Get("environment")}
+	list, err := s.store.Executions(r.Context(), filter, dashboard.Page{Skip: skipOf(r), Limit: pageSize})
+	if err != nil {
+		return nil, err
+	}
+	suites, err := s.store.Suites(r.Context(), dashboard.SuiteFilter{}, dashboard.Page{Limit: dashboard.MaxLimit})
+	if err != nil {
+		return nil, err
+	}
+	choices := []chip{{Name: "All"}}
+	for _, status := range []dashboard.Status{dashboard.StatusRunning, dashboard.StatusFailed, dashboard.StatusError, dashboard.StatusPassed, dashboard.StatusStopped, dashboard.StatusPending} {
+		choices = append(choices, chip{Name: capital(string(status)), Path: string(status)})
+	}
+	d := executionsData{
+		Rows: executionRows(list.Items, s.Now()), Chips: chips(r, "status", choices...), Suites: suites.Items, SuiteID: filter.SuiteID, Branch: filter.Branch,
+		Environment: filter.Environment, Filtered: filter != dashboard.ExecutionFilter{}, Pager: newPager(r, skipOf(r), len(list.Items), list.Total),
+		Now: s.Now(), Zone: zoneOf(r), Status: q.Get("status"),
+	}
+	return &view{Name: "executions", Title: "Executions", Path: "/executions", Data: d}, nil
+}
+
+// stop ends a running execution and leads back to it.
+func (s *web) stop(w http.ResponseWriter, r *http.Request) (*view, error) {
+	id, ok := pathID(r)
+	if !ok {
+		return notFound("There is no such execution."), nil
+	}
+	if _, _, err := s.store.StopExecution(r.Context(), id); err != nil {
+		return nil, err
+	}
+	http.Redirect(w, r, fmt.Sprintf("/executions/%d", id), http.StatusSeeOther)
+	return nil, nil
 }

@@ -14,8 +14,8 @@ import (
 // duration shows two parts at most: "3 m 18 s", "93.4 %", "1.2 kB", "4,823".
 
 // count writes a whole number.
-func count(n int64) string {
-	digits := strconv.FormatInt(n, 10)
+func count[N int | int64](n N) string {
+	digits := strconv.FormatInt(int64(n), 10)
 	sign := ""
 	if n < 0 {
 		sign, digits = "-", digits[1:]

@@ -18,6 +18,9 @@ import (
 // recentRuns is how many executions the overview lists.
 const recentRuns = 10
 
+// listed is how many flaky, slow and frequent things the overview lists.
+const listed = 6
+
 // figures are the reads of the overview.
 type figures struct {
 	stats       dashboard.Stats
@@ -27,6 +30,9 @@ type figures struct {
 	types       []dashboard.TypeShare
 	performance dashboard.PerformanceMetrics
 	health      []dashboard.SuiteHealth
+	flaky       []dashboard.FlakyCase
+	slowest     []dashboard.SlowCase
+	errors      []dashboard.TopError
 }
 
 // read asks the store for everything at once: on a cold cache the page costs
@@ -40,6 +46,9 @@ func (s *web) read(ctx context.Context, days int, zone *time.Location) (figures,
 	g.Go(func() (err error) { f.types, err = s.store.TestTypes(ctx); return })
 	g.Go(func() (err error) { f.performance, err = s.store.Performance(ctx); return })
 	g.Go(func() (err error) { f.health, err = s.store.Health(ctx, s.Branch); return })
+	g.Go(func() (err error) { f.flaky, err = s.store.Flaky(ctx, dashboard.MaxInsights); return })
+	g.Go(func() (err error) { f.slowest, err = s.store.Slowest(ctx, listed); return })
+	g.Go(func() (err error) { f.errors, err = s.store.TopErrors(ctx, listed); return })
 	g.Go(func() error {
 		list, err := s.store.Executions(ctx, dashboard.ExecutionFilter{Status: dashboard.StatusRunning}, dashboard.Page{Limit: 3})
 		f.running = list.Items
@@ -61,6 +70,10 @@ type overviewData struct {
 	Cases    int64
 	Recent   []executionRow
 	Suites   []suiteRow
+	Flaky    []flakyRow
+	AllFlaky int
+	Slow     []slowRow
+	Errors   []dashboard.TopError
 	Upload   uploadPanel
 	Answers  answersPanel
 	Origin   string
@@ -104,6 +117,8 @@ func (s *web) overviewData(f figures, days int, zone *time.Location) overviewDat
 		d.Periods = append(d.Periods, period{Days: n, Current: n == days})
 	}
 	d.Types = newTypes(f.types)
+	d.Flaky, d.AllFlaky = flakyRows(f.flaky[:min(len(f.flaky), listed)]), len(f.flaky)
+	d.Slow, d.Errors = slowRows(f.slowest), f.errors
 	for _, e := range f.recent {
 		d.Recent = append(d.Recent, newExecutionRow(e, now))
 	}

@@ -92,7 +92,7 @@ func (s *web) noticeOf(r *http.Request) notice {
 	if err != nil {
 		return notice{}
 	}
-	n := notice{Class: string(e.Status), Name: fmt.Sprintf("%s #%d", e.SuiteName, e.ID)}
+	n := notice{Class: string(e.Status), Name: fmt.Sprintf("%s #%d", e.SuiteName, e.ID), Link: fmt.Sprintf("/executions/%d", e.ID)}
 	if q.Get("again") != "" {
 		n.Text = "This report was here already; nothing was changed:"
 		return n
@@ -109,7 +109,7 @@ func outcome(c dashboard.Counts) string {
 		name string
 	}{{c.Failed, "failed"}, {c.Errors, "error"}, {c.Passed, "passed"}, {c.Skipped, "skipped"}} {
 		if p.n > 0 {
-			parts = append(parts, count(int64(p.n))+" "+p.name)
+			parts = append(parts, count(p.n)+" "+p.name)
 		}
 	}
 	if len(parts) == 0 {

@@ -5,11 +5,13 @@ import (
 	"context"
 	"embed"
 	"errors"
+	"fmt"
 	"html/template"
 	"io/fs"
 	"net/http"
 	"net/url"
 	"path"
+	"reflect"
 	"strings"
 	"time"
 
@@ -24,9 +26,10 @@ type views map[string]*template.Template
 
 func parseViews(files *assets) (views, error) {
 	funcs := template.FuncMap{
-		"asset": files.address, "count": count, "plural": plural, "percent": percent, "duration": duration, "bytes": bytesize,
+		"asset": files.address, "count": countAny, "plural": plural, "percent": percent, "duration": duration, "bytes": bytesize,
 		"name": breakable, "printable": Printable, "commit": commit, "outward": outward, "ago": ago, "rfc3339": rfc3339, "absolute": absolute,
-		"dict": dict,
+		"dict": dict, "striplabel": stripLabel, "firstline": firstLine, "inc": func(n int) int { return n + 1 }, "dec": func(n int64) int64 { return n - 1 },
+		"figure": func(p float64) string { return percentFigure(p / 100) }, "ms": func(n int64) string { return duration(millis(n)) }, "len64": length, "capital": capital,
 	}
 	out := views{}
 	pages, err := fs.Glob(templates, "templates/pages/*.html")
@@ -42,6 +45,19 @@ func parseViews(files *assets) (views, error) {
 	}
 	return out, nil
 }
+
+// countAny is count for templates, whose functions cannot be generic.
+func countAny(n any) (string, error) {
+	switch n := n.(type) {
+	case int:
+		return count(n), nil
+	case int64:
+		return count(n), nil
+	}
+	return "", fmt.Errorf("count: %T is no whole number", n)
+}
+
+func length(list any) int64 { return int64(reflect.ValueOf(list).Len()) }
 
 // dict passes several values to a part.
 func dict(pairs ...any) (map[string]any, error) {
@@ -90,7 +106,10 @@ type navItem struct {
 	Running    int64
 }
 
-var navigation = []navItem{{Name: "Overview", Path: "/"}, {Name: "Upload", Path: "/upload"}}
+var navigation = []navItem{
+	{Name: "Overview", Path: "/"}, {Name: "Suites", Path: "/suites"}, {Name: "Executions", Path: "/executions"},
+	{Name: "Flaky", Path: "/flaky"}, {Name: "Compare", Path: "/compare"}, {Name: "Upload", Path: "/upload"},
+}
 
 // view is the answer of a page.
 type view struct {
@@ -122,8 +141,12 @@ func (s *web) handle(p page) http.Handler {
 
 func (s *web) render(ctx context.Context, w http.ResponseWriter, r *http.Request, v *view) {
 	body := shell{Title: v.Title, Theme: themeOf(r), Now: s.Now(), Zone: zoneOf(r), Data: v.Data}
+	stats, _ := s.store.Stats(ctx) // without a database nothing runs
 	for _, item := range navigation {
 		item.Current = item.Path == v.Path
+		if item.Path == "/executions" {
+			item.Running = stats.ActiveExecutions
+		}
 		body.Nav = append(body.Nav, item)
 	}
 	var out bytes.Buffer

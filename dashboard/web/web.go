@@ -72,6 +72,17 @@ func (s *web) routes() http.Handler {
 		serve   page
 	}{
 		{"GET /{$}", s.overview},
+		{"GET /suites", s.suites},
+		{"GET /suites/{id}", s.suite},
+		{"POST /suites/{id}/edit", s.editSuite},
+		{"POST /suites/{id}/delete", s.deleteSuite},
+		{"GET /cases/{id}", s.testCase},
+		{"GET /executions", s.executions},
+		{"GET /executions/{id}", s.execution},
+		{"POST /executions/{id}/stop", s.stop},
+		{"GET /flaky", s.flaky},
+		{"GET /compare", s.compare},
+		{"GET /search", s.search},
 		{"GET /upload", s.uploadPage},
 		{"POST /upload", s.upload},
 		{"POST /demo", s.demo},

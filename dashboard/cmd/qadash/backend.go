@@ -23,6 +23,7 @@ const collectTime = time.Second
 // backend is the store with what runs below it.
 type backend struct {
 	store     dashboard.Store
+	admin     dashboard.Admin      // never cached
 	metrics   prometheus.Collector // of the cache; nil without one
 	connected func() bool          // whether Redis is; nil without a cache
 	line      string
@@ -36,7 +37,7 @@ func open(ctx context.Context, c config.Config, log *slog.Logger) (*backend, err
 	if err != nil {
 		return nil, err
 	}
-	b := &backend{store: db, line: "off", closers: []func() error{db.Close}}
+	b := &backend{store: db, admin: db, line: "off", closers: []func() error{db.Close}}
 	if !c.Cache.Enabled {
 		return b, nil
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"sync"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -82,14 +83,21 @@ func assemble(c config.Config, b *backend, log *slog.Logger) (*server.Server, er
 		reports.WithLabelValues(format).Inc()
 		cases.WithLabelValues(format).Add(float64(n))
 	}
+	streams := prometheus.NewGauge(prometheus.GaugeOpts{Name: "qadash_event_streams", Help: "Clients that follow an execution."})
+	registry.MustRegister(streams)
+	ending := make(chan struct{})
 	pages, err := web.New(web.Options{Store: b.store, Formats: formats, Branch: c.Branch, Log: log, Ingested: ingested})
 	if err != nil {
 		return nil, err
 	}
 	return server.New(server.Options{
-		API: api.New(api.Options{Store: b.store, Formats: formats, Log: log, Ingested: ingested}), Pages: pages,
-		Ping: b.store.Ping, CacheConnected: b.connected, Access: server.Access{Required: c.RequiresToken(), AdminToken: c.AdminToken},
-		Registry: registry, Log: log,
+		API: api.New(api.Options{
+			Store: b.store, Formats: formats, Log: log, Ingested: ingested, Branch: c.Branch, Ending: ending,
+			Streams: func(by int) { streams.Add(float64(by)) },
+		}),
+		Pages: pages, Ping: b.store.Ping, CacheConnected: b.connected, Registry: registry, Log: log,
+		Access:  server.Access{Required: c.RequiresToken(), AdminToken: c.AdminToken, Tokens: b.admin},
+		OnDrain: sync.OnceFunc(func() { close(ending) }),
 	}), nil
 }
 

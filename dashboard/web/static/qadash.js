@@ -60,3 +60,62 @@ document.addEventListener('htmx:xhr:progress', e => {
 document.addEventListener('htmx:afterSettle', () => { const n = $('#upload [role=status]'); if (n) { n.tabIndex = -1; n.focus({ preventScroll: true }); } });
 
 $('.bar [aria-current]')?.scrollIntoView({ block: 'nearest', inline: 'center' });
+
+// Dialogs are also pages of their own: a fragment shows them where there is no script.
+document.addEventListener('click', e => {
+  const opener = e.target.closest('[data-dialog]'), closer = e.target.closest('[data-close]');
+  if (opener) { e.preventDefault(); $('#' + opener.dataset.dialog).showModal(); }
+  if (closer) { e.preventDefault(); closer.closest('dialog').close(); }
+});
+
+// A big strip is one stop of the tab key; arrows move within.
+document.addEventListener('keydown', e => {
+  const by = { ArrowLeft: -1, ArrowRight: 1 }[e.key], strip = document.activeElement.closest?.('.strip.big');
+  if (!by || !strip) return;
+  const all = [...strip.children];
+  all[Math.max(0, Math.min(all.length - 1, all.indexOf(document.activeElement) + by))].focus();
+});
+
+// Live: counts at most once a second; rows never move under the pointer or the focus.
+let source, spoken = 0;
+function follow() {
+  const region = $('[data-live]');
+  if (!region) { source?.close(); source = undefined; return; }
+  if (source?.of === region.dataset.live) return;
+  source?.close();
+  source = Object.assign(new EventSource(region.dataset.live), { of: region.dataset.live });
+  const say = text => { const s = $('[data-live-state]'); if (s) s.textContent = text; };
+  let pending = 0, last = 0, ended = false;
+  const refresh = () => {
+    pending = 0; last = Date.now();
+    fetch(location.href).then(r => r.text()).then(text => {
+      const page = new DOMParser().parseFromString(text, 'text/html');
+      for (const id of ['progress', 'results']) {
+        const old = document.getElementById(id), now = page.getElementById(id);
+        if (!old || !now || id === 'results' && (old.matches(':hover') || old.contains(document.activeElement))) continue;
+        for (const d of old.querySelectorAll('details[id][open]')) now.querySelector('#' + CSS.escape(d.id))?.setAttribute('open', '');
+        old.replaceWith(now);
+      }
+      const chips = page.querySelector('.chips'), title = page.querySelector('h1')?.parentElement;
+      if (chips && !$('.chips').contains(document.activeElement)) { $('.chips').replaceWith(chips); htmx.process(chips); }
+      if (title) $('h1').parentElement.replaceWith(title);
+      if (!ended) say('live');
+      else if (source) { source.close(); source = undefined; }
+      if (ended || Date.now() - spoken > 10000) { spoken = Date.now(); announce($('#progress svg')?.getAttribute('aria-label') ?? ''); }
+    });
+  };
+  source.onopen = () => say('live');
+  source.onerror = () => say('connection lost, trying again');
+  source.addEventListener('progress', e => {
+    ended = !['pending', 'running'].includes(JSON.parse(e.data).status);
+    if (!pending) pending = setTimeout(refresh, Math.max(0, 1000 - (Date.now() - last)));
+  });
+}
+function announce(text) {
+  let region = $('#announce');
+  if (!region) { region = document.createElement('div'); region.id = 'announce'; region.className = 'vh'; region.setAttribute('aria-live', 'polite'); document.body.append(region); }
+  region.textContent = text;
+}
+addEventListener('DOMContentLoaded', follow);
+document.addEventListener('htmx:afterSettle', follow);
+if (document.readyState !== 'loading') follow();
