@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/larder-go/larder/dashboard"
 	"github.com/larder-go/larder/dashboard/api"
@@ -33,7 +34,8 @@ func newClient(t *testing.T) *client {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = store.Close() })
-	return &client{t, api.New(api.Options{Store: store, Formats: upload.Formats{"junit": ingest.JUnit}, Log: slog.New(slog.DiscardHandler)}), store}
+	h := api.New(api.Options{Store: store, Formats: upload.Formats{"junit": ingest.JUnit}, Log: slog.New(slog.DiscardHandler), Tick: 2 * time.Millisecond})
+	return &client{t, h, store}
 }
 
 // do sends a request; a body makes it JSON.
@@ -225,6 +227,15 @@ func TestMistakesHaveADefinedAnswer(t *testing.T) {
 		{"too many days", "GET", "/dashboard/trends?days=366", "", 422, "days"},
 		{"unknown zone", "GET", "/dashboard/trends?tz=Mars/Base", "", 422, "tz"},
 		{"zone of the file system", "GET", "/dashboard/trends?tz=../../etc/passwd", "", 422, "tz"},
+		{"history of unknown case", "GET", "/cases/99/history", "", 404, "id"},
+		{"long history", "GET", "/cases/99/history?limit=201", "", 422, "limit"},
+		{"too many flaky", "GET", "/dashboard/flaky?limit=201", "", 422, "limit"},
+		{"compare without head", "GET", "/compare?base=1", "", 422, "head"},
+		{"compare with itself and nothing", "GET", "/compare?base=1&head=99", "", 404, "id"},
+		{"search for nothing", "GET", "/search", "", 422, "q"},
+		{"search for too much", "GET", "/search?q=" + strings.Repeat("q", 201), "", 422, "q"},
+		{"events of unknown execution", "GET", "/executions/99/events", "", 404, "id"},
+		{"badge of unknown suite", "GET", "/suites/99/badge.svg", "", 404, "id"},
 		{"too many recent", "GET", "/dashboard/recent?limit=501", "", 422, "limit"},
 		{"unknown path", "GET", "/nothing", "", 404, ""},
 		{"unknown method", "DELETE", "/suites", "", 405, ""},

@@ -3,6 +3,7 @@ package api_test
 import (
 	"bytes"
 	"compress/gzip"
+	"errors"
 	"fmt"
 	"io"
 	"mime/multipart"
@@ -142,7 +143,7 @@ func TestARefusedReportChangesNothing(t *testing.T) {
 			return c.ingest("?suite=s", "text/xml", io.MultiReader(strings.NewReader("<testsuite>"), io.LimitReader(spaces{}, 33<<20)))
 		}, 413, "file", 0},
 		{"a gzip bomb", func() *httptest.ResponseRecorder {
-			return c.ingest("?suite=s", "text/xml", bomb())
+			return c.ingest("?suite=s", "text/xml", bomb(t))
 		}, 413, "file", -1},
 	} {
 		w := m.send()
@@ -167,16 +168,14 @@ func (spaces) Read(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// bomb is 300 MiB of spaces within a report, compressed to some 300 kB.
-func bomb() io.Reader {
-	r, w := io.Pipe()
-	go func() {
-		z := gzip.NewWriter(w)
-		_, err := io.Copy(z, io.MultiReader(strings.NewReader("<testsuite>"), io.LimitReader(spaces{}, 300<<20), strings.NewReader("</testsuite>")))
-		if err == nil {
-			err = z.Close()
-		}
-		w.CloseWithError(err)
-	}()
-	return r
+// bomb is 40 MiB of spaces within a report, compressed to some 40 kB.
+func bomb(t *testing.T) io.Reader {
+	t.Helper()
+	var b bytes.Buffer
+	z := gzip.NewWriter(&b)
+	_, err := io.Copy(z, io.MultiReader(strings.NewReader("<testsuite>"), io.LimitReader(spaces{}, 40<<20), strings.NewReader("</testsuite>")))
+	if err := errors.Join(err, z.Close()); err != nil {
+		t.Fatal(err)
+	}
+	return &b
 }
