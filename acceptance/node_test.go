@@ -30,7 +30,7 @@ type Doc struct {
 	Version int64
 }
 
-// Node is the helper process: a cache over a source that is asked over HTTP.
+// Node is one process: a cache over a source that is asked over HTTP.
 // Its methods are called by RPC from the test.
 type Node struct {
 	source string
