@@ -259,8 +259,15 @@ func (k *Keyspace[K, V]) lookAll(ctx context.Context, members []*member[K, V]) {
 		c.observe(replies[0].Err)
 		gens.adoptFound(replies[len(ops):], sent)
 	}
+	second := &secondLook{all: func() (deps []string) {
+		for _, m := range asked {
+			deps = append(deps, m.r.deps...)
+		}
+		return deps
+	}}
 	for i, m := range asked {
 		l := m.l
+		l.second = second
 		l.reply, l.err = replies[i], firstOf(replies[i].Err, gens.err)
 		if l.err == nil && (!l.epoch.Alive() || !c.covered(l.epoch, clock.Now())) {
 			l.err = ErrUnavailable

@@ -76,7 +76,7 @@ func newCache(remote Remote, opts Options) (*Cache, error) {
 	c := &Cache{
 		opts:   opts,
 		remote: remote,
-		board:  ticket.NewBoard(int(max(opts.MemoryBytes, 0) / 256)),
+		board:  ticket.NewBoard(stripes(opts.MemoryBytes, remote != nil)),
 		reads:  deadline.NewSource(opts.ReadTimeout),
 		async:  make(chan struct{}, opts.AsyncLimit),
 		spaces: make(map[string]*space),
@@ -93,6 +93,17 @@ func newCache(remote Remote, opts Options) (*Cache, error) {
 		return nil, err
 	}
 	return c, nil
+}
+
+// stripes returns how many stripes the board of tickets has: one for each 256
+// bytes of memory. Without a memory tier tickets still guard generations and
+// flights, and wake who waits for a lease; too few would wake all the others.
+func stripes(memoryBytes int64, shared bool) int {
+	n := int(max(memoryBytes, 0) / 256)
+	if shared {
+		return max(n, 1<<14)
+	}
+	return n
 }
 
 // Close ends heartbeats, loads and the connection, and waits for them. Loads

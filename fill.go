@@ -134,7 +134,7 @@ func (e *ensuring) reread(deps []string) {
 			e.err = firstOf(e.err, err)
 			return
 		}
-		e.drafts, e.ops = append(e.drafts, g), append(e.ops, Op{Kind: OpGet, Key: dep})
+		e.append(g, Op{Kind: OpGet, Key: dep})
 	}
 }
 
@@ -148,6 +148,8 @@ func (e *ensuring) adoptFound(replies []Reply, sent int64) {
 		e.err = firstOf(e.err, err)
 		if present != nil {
 			found = append(found, present)
+		} else if e.index != nil {
+			delete(e.index, g.key)
 		}
 	}
 	e.drafts = found

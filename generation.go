@@ -155,8 +155,10 @@ func (gs *generations) passOn() {
 	gs.next = nil
 	gs.reading = r != nil
 	gs.mu.Unlock()
-	if r != nil {
-		gs.cache.goRun(func() { gs.run(r) })
+	if r != nil && !gs.cache.goRun(func() { gs.run(r) }) {
+		r.err = ErrClosed
+		close(r.done)
+		gs.passOn()
 	}
 }
 

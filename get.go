@@ -279,6 +279,7 @@ type look struct {
 	proof   int
 	gens    []*generation // as request.deps; nil: missing in Redis
 	room    [4]*generation
+	second  *secondLook // shared by the keys of a batch; nil: none
 }
 
 // look issues tickets, then reads the entry and those generations that copies
@@ -372,9 +373,7 @@ func (k *Keyspace[K, V]) judgeGenerations(ctx context.Context, r *request[K, V],
 	if r.matches(l, e) {
 		return verdictHit
 	}
-	reply := k.cache.gens.read(k.cache.readContext(ctx, clock.Now()), r.deps, l.gens, "")
-	k.cache.observe(reply.Err)
-	if reply.Err != nil || !l.epoch.Alive() {
+	if !l.again(ctx, k.cache, r.deps) || !l.epoch.Alive() {
 		return verdictError
 	}
 	if k.cache.pending.has(r.entry, r.deps) {
@@ -496,6 +495,9 @@ func (k *Keyspace[K, V]) keep(r *request[K, V], h head, value V, encoded int) {
 		size = k.opts.Size(value)
 	} else if encoded < 0 {
 		size = sizeOf(value)
+	}
+	if !h.ticket.Live() {
+		return // outdated already; what is there now may be newer
 	}
 	h.owner = &k.space
 	h.weight = weightOf(size, len(h.tags))

@@ -37,7 +37,7 @@ func (j *journal) add(ops []Op) {
 	}
 	if over := len(j.entries) - journalLimit; over > 0 {
 		j.lost = max(now, 1)
-		j.entries = append(j.entries[:0], j.entries[over:]...)
+		j.entries = j.entries[over:] // append makes room again, now and then
 	}
 }
 
@@ -47,9 +47,7 @@ func (j *journal) prune(now int64) {
 	for old < len(j.entries) && now-j.entries[old].at > int64(journalTime) {
 		old++
 	}
-	if old > 0 {
-		j.entries = append(j.entries[:0], j.entries[old:]...)
-	}
+	j.entries = j.entries[old:]
 }
 
 // recent returns the removals of the last minutes, each key once, or all, if

@@ -95,13 +95,17 @@ func (k *Keyspace[K, V]) giveBack(a *candidate[K, V]) {
 type ensuring struct {
 	cache  *Cache
 	ops    []Op
-	drafts []*generation // one for each op
+	drafts []*generation          // one for each op
+	index  map[string]*generation // of drafts, when there are many
 	err    error
 
 	heads    heads // of all logs, once they are known
 	logs     []string
 	logHeads []logHead // one for each of logs
 }
+
+// few is how many drafts are searched one by one.
+const few = 16
 
 // add asks for those of deps that gens lacks or that are due for renewal.
 func (e *ensuring) add(deps []string, gens []*generation) {
@@ -115,17 +119,48 @@ func (e *ensuring) add(deps []string, gens []*generation) {
 			e.err = firstOf(e.err, err)
 			return
 		}
-		e.drafts, e.ops = append(e.drafts, g), append(e.ops, e.cache.gens.ensureOp(dep))
+		e.append(g, e.cache.gens.ensureOp(dep))
+	}
+}
+
+func (e *ensuring) append(g *generation, op Op) {
+	e.drafts, e.ops = append(e.drafts, g), append(e.ops, op)
+	switch {
+	case e.index != nil:
+		e.index[g.key] = g
+	case len(e.drafts) > few:
+		e.index = make(map[string]*generation, 4*few)
+		for _, g := range e.drafts {
+			e.index[g.key] = g
+		}
 	}
 }
 
 func (e *ensuring) of(dep string) *generation {
+	if e.index != nil {
+		return e.index[dep]
+	}
 	for _, g := range e.drafts {
 		if g.key == dep {
 			return g
 		}
 	}
 	return nil
+}
+
+// send carries out what add and addHeads asked for, if anything.
+func (e *ensuring) send(ctx context.Context) error {
+	ops := append(e.ops[:len(e.ops):len(e.ops)], e.headOps()...)
+	if e.err != nil || len(ops) == 0 {
+		return e.err
+	}
+	now := clock.Now()
+	replies := make([]Reply, len(ops))
+	e.cache.remote.Do(e.cache.readContext(ctx, now), ops, replies)
+	e.cache.observe(replies[0].Err)
+	e.adopt(replies, now)
+	e.adoptHeads(replies[len(e.ops):])
+	return e.err
 }
 
 // adopt completes the drafts by the replies to ops.

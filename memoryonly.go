@@ -48,7 +48,7 @@ func (k *Keyspace[K, V]) consultGenerations(ctx context.Context, f *flight.Fligh
 	h := head{ticket: entryTicket, epoch: epoch, evidence: least, tags: gens}
 	if e := k.sameGenerations(r, gens); e != nil {
 		h.hard, h.negative = e.hard, e.negative
-		k.keep(r, h, e.value, int(e.weight))
+		k.keep(r, h, e.value, int(e.weight-weightOf(0, len(e.tags))))
 		return outcome[V]{value: e.value, negative: e.negative, source: sourceMemory, shared: true,
 			evidence: least, proof: proof}, nil, nil
 	}
@@ -70,20 +70,11 @@ func (k *Keyspace[K, V]) ensureAll(ctx context.Context, r *request[K, V], gens [
 	if k.dynamic {
 		e.addHeads()
 	}
-	ops := append(e.ops[:len(e.ops):len(e.ops)], e.headOps()...)
-	if e.err != nil || len(ops) == 0 {
-		return e.heads, e.err
-	}
-	now := clock.Now()
-	replies := make([]Reply, len(ops))
-	k.cache.remote.Do(k.cache.readContext(ctx, now), ops, replies)
-	k.cache.observe(replies[0].Err)
-	e.adopt(replies, now)
-	e.adoptHeads(replies[len(e.ops):])
-	if e.err == nil {
+	err := e.send(ctx)
+	if err == nil {
 		e.fill(r.deps, gens)
 	}
-	return e.heads, e.err
+	return e.heads, err
 }
 
 // sameGenerations returns the memory entry of the key, live or not, if it was

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/larder-go/larder/internal/clock"
+	"github.com/larder-go/larder/internal/frame"
 )
 
 // breaker stops remote calls after a number of failures in a row. No request
@@ -51,7 +52,7 @@ func (b *breaker) close(sent int64) bool {
 // what the caller caused.
 func isFailure(err error) bool {
 	return err != nil && !errors.Is(err, ErrWrongType) && !errors.Is(err, ErrUnavailable) &&
-		!errors.Is(err, context.Canceled)
+		!errors.Is(err, frame.ErrCorrupt) && !errors.Is(err, context.Canceled)
 }
 
 // remoteState is what the operator is told about the remote tier.

@@ -14,10 +14,10 @@ import (
 // and other Sets: after a change of the source use [Cache.Invalidate]. It
 // costs one round trip, two when the generations of its tags are not known.
 //
-// [ErrTooLarge] and [ErrHeld] mean the value was refused and the old entry is
-// gone. Other
-// errors mean it is unknown what Redis holds; the entry is then treated like
-// an invalidation that is pending.
+// An error that matches [ErrPending] means it is unknown what Redis holds; the
+// entry is then treated like an invalidation that is pending. Other errors,
+// such as [ErrTooLarge], [ErrHeld] and those of the codec, mean the value was
+// refused and the old entry is gone.
 func (k *Keyspace[K, V]) Set(ctx context.Context, key K, value V) error {
 	return k.SetTTL(ctx, key, value, 0)
 }
@@ -68,6 +68,7 @@ type write[K comparable, V any] struct {
 	r     request[K, V]
 	value V
 	ttl   time.Duration
+	gens  []*generation // as request.deps
 	data  []byte
 }
 
@@ -113,13 +114,17 @@ func (k *Keyspace[K, V]) setRemotely(ctx context.Context, writes []write[K, V]) 
 	var errs []error
 	var ops []Op
 	for i := range writes {
+		c.board.Kill(writes[i].r.entry)
+	}
+	unknown := k.captureAll(ctx, writes)
+	for i := range writes {
 		w := &writes[i]
-		c.board.Kill(w.r.entry)
-		err := k.prepare(ctx, w)
+		err := unknown
+		if err == nil {
+			err = k.prepare(w)
+		}
 		switch {
-		case errors.Is(err, ErrTooLarge):
-			errs = append(errs, fmt.Errorf("larder: set %q: %w", w.r.entry, err), c.remove(ctx, []Op{c.removal(w.r.entry, k.holdOff)}))
-		case errors.Is(err, ErrHeld):
+		case errors.Is(err, errRefused):
 			errs = append(errs, fmt.Errorf("larder: set %q: %w", w.r.entry, err), c.remove(ctx, []Op{c.removal(w.r.entry, k.holdOff)}))
 		case err != nil:
 			errs = append(errs, c.unknown(w.r.entry, err))
@@ -155,30 +160,45 @@ func (c *Cache) unknown(key string, err error) error {
 	return &PendingError{Keys: []string{key}, Err: err}
 }
 
-// prepare encodes a write under the present generations of its tags.
-func (k *Keyspace[K, V]) prepare(ctx context.Context, w *write[K, V]) error {
-	c := k.cache
+// captureAll finds or creates the present generations of all tags of writes,
+// in one round trip at most.
+func (k *Keyspace[K, V]) captureAll(ctx context.Context, writes []write[K, V]) error {
+	e := ensuring{cache: k.cache}
+	for i := range writes {
+		w := &writes[i]
+		w.gens = make([]*generation, len(w.r.deps))
+		if _, ok := k.cache.gens.proven(w.r.deps, w.r.floor, w.gens); !ok {
+			clear(w.gens)
+		}
+		e.add(w.r.deps, w.gens)
+	}
+	if err := e.send(ctx); err != nil {
+		return err
+	}
+	for i := range writes {
+		e.fill(writes[i].r.deps, writes[i].gens)
+	}
+	return nil
+}
+
+// errRefused marks a value that is not sent to Redis.
+var errRefused = errors.New("refused")
+
+// prepare encodes a write under the generations captured for it.
+func (k *Keyspace[K, V]) prepare(w *write[K, V]) error {
 	now := clock.Now()
-	epoch := c.usableEpoch(w.r.entry, now)
+	epoch := k.cache.usableEpoch(w.r.entry, now)
 	if epoch == nil {
 		return ErrUnavailable
 	}
-	gens := make([]*generation, len(w.r.deps))
-	if _, ok := c.gens.proven(w.r.deps, w.r.floor, gens); !ok {
-		reply := c.gens.read(c.readContext(ctx, now), w.r.deps, gens, "")
-		c.observe(reply.Err)
-		if reply.Err != nil {
-			return reply.Err
-		}
-	}
-	if _, err := k.ensureAll(ctx, &w.r, gens); err != nil {
-		return err
-	}
-	if anyHeld(gens) {
-		return ErrHeld
+	if anyHeld(w.gens) {
+		return fmt.Errorf("%w: %w", errRefused, ErrHeld)
 	}
 	o := outcome[V]{value: w.value}
 	var err error
-	w.data, _, err = k.encode(&w.r, &permit{gens: gens}, &o, epoch.serverTime(clock.Now())+w.ttl.Milliseconds())
-	return err
+	w.data, _, err = k.encode(&w.r, &permit{gens: w.gens}, &o, epoch.serverTime(now)+w.ttl.Milliseconds())
+	if err != nil {
+		return fmt.Errorf("%w: %w", errRefused, err)
+	}
+	return nil
 }
