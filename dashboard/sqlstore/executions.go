@@ -1,6 +1,7 @@
 package sqlstore
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"fmt"
@@ -152,17 +153,14 @@ func (s *Store) transit(ctx context.Context, id int64, to dashboard.Status, summ
 		if err != nil {
 			return err
 		}
-		from := e.Status
-		if to == "" {
-			to = e.Verdict()
-		}
-		if !dashboard.ExecutionMay(from, to) {
-			return dashboard.IllegalTransition(dashboard.KindExecution, id, from, to)
+		next := cmp.Or(to, e.Verdict())
+		if !dashboard.ExecutionMay(e.Status, next) {
+			return dashboard.IllegalTransition(dashboard.KindExecution, id, e.Status, next)
 		}
 		if summary != nil {
 			e.ResultsSummary = summary
 		}
-		out, err = t.move(ctx, e, to)
+		out, err = t.move(ctx, e, next)
 		return err
 	})
 	return out, change, err
@@ -205,6 +203,7 @@ func (t *txn) move(ctx context.Context, e dashboard.Execution, to dashboard.Stat
 func (s *Store) ReapExecutions(ctx context.Context, silentSince time.Time) ([]dashboard.Execution, dashboard.Change, error) {
 	var reaped []dashboard.Execution
 	change, err := s.mutate(ctx, func(t *txn) error {
+		reaped = nil
 		var silent []dashboard.Execution
 		err := t.each(ctx, func(row scanner) error {
 			e, err := scanExecution(row)

@@ -47,7 +47,7 @@ func (s *Store) Stats(ctx context.Context) (dashboard.Stats, error) {
 			duration += sum
 		}
 		return nil
-	}, "SELECT status, count(*), COALESCE(sum(duration), 0) FROM executions GROUP BY status")
+	}, "SELECT status, count(*), CAST(COALESCE(sum(duration), 0) AS BIGINT) FROM executions GROUP BY status")
 	if err != nil {
 		return out, fmt.Errorf("stats: %w", err)
 	}
@@ -98,7 +98,7 @@ func (s *Store) Trends(ctx context.Context, days int, loc *time.Location) ([]das
 			addTrend(day, status, n, sum)
 		}
 		return nil
-	}, `SELECT ended_at / 900000, status, count(*), COALESCE(sum(duration), 0) FROM executions
+	}, `SELECT ended_at / 900000, status, count(*), CAST(COALESCE(sum(duration), 0) AS BIGINT) FROM executions
 		WHERE ended_at >= ? GROUP BY ended_at / 900000, status`, millis(from))
 	if err != nil {
 		return nil, fmt.Errorf("trends: %w", err)

@@ -2,6 +2,7 @@ package sqlstore
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"time"
@@ -61,7 +62,7 @@ func (t *txn) ingest(ctx context.Context, in dashboard.Ingestion, out *dashboard
 // claim records that this content of this run is being ingested.
 func (t *txn) claim(ctx context.Context, in dashboard.Ingestion, execution int64) error {
 	n, err := t.exec(ctx, "INSERT INTO ingests (suite_id, content_hash, run, execution_id, created_at) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
-		in.SuiteID, in.ContentHash, in.Run, execution, millis(t.now))
+		in.SuiteID, in.ContentHash, runKey(in.Run), execution, millis(t.now))
 	if err != nil {
 		return fmt.Errorf("record ingestion: %w", err)
 	}
@@ -71,11 +72,20 @@ func (t *txn) claim(ctx context.Context, in dashboard.Ingestion, execution int64
 	return nil
 }
 
+// runKey returns a run in a form that an index takes.
+func runKey(run string) string {
+	const most = 200
+	if len(run) <= most {
+		return run
+	}
+	return fmt.Sprintf("sha256:%x", sha256.Sum256([]byte(run)))
+}
+
 // seen returns the execution that the report made the first time.
 func (s *Store) seen(ctx context.Context, in dashboard.Ingestion) (dashboard.IngestReport, error) {
 	var id int64
 	err := s.reader().row(ctx, `SELECT i.execution_id FROM ingests i JOIN suites s ON s.id = i.suite_id
-		WHERE s.name = ? AND s.deleted_at IS NULL AND i.content_hash = ? AND i.run = ?`, in.Suite, in.ContentHash, in.Run).Scan(&id)
+		WHERE s.name = ? AND s.deleted_at IS NULL AND i.content_hash = ? AND i.run = ?`, in.Suite, in.ContentHash, runKey(in.Run)).Scan(&id)
 	if err != nil {
 		return dashboard.IngestReport{}, fmt.Errorf("find ingestion: %w", err)
 	}

@@ -8,14 +8,15 @@ import (
 	"time"
 
 	"github.com/pressly/goose/v3"
+	"github.com/pressly/goose/v3/lock"
 )
 
 //go:embed migrations
 var migrations embed.FS
 
-// migrate brings the schema up to date. Two processes may start at once on a
+// Migrate brings the schema up to date. Open has done it already. Two processes may start at once on a
 // fresh database: the one that comes second to a step finds it done when it looks again.
-func (s *Store) migrate(ctx context.Context) error {
+func (s *Store) Migrate(ctx context.Context) error {
 	provider, err := s.provider()
 	if err != nil {
 		return err
@@ -36,12 +37,33 @@ func (s *Store) migrate(ctx context.Context) error {
 	return nil
 }
 
+// MigrateTo goes down to a version of the schema, 0 being an empty database. It is
+// for taking a release back; what only later versions keep is lost.
+func (s *Store) MigrateTo(ctx context.Context, version int64) error {
+	provider, err := s.provider()
+	if err != nil {
+		return err
+	}
+	if _, err := provider.DownTo(ctx, version); err != nil {
+		return fmt.Errorf("migrate database: %w", err)
+	}
+	return nil
+}
+
 func (s *Store) provider() (*goose.Provider, error) {
 	files, err := fs.Sub(migrations, s.dialect.migrations)
 	if err != nil {
 		return nil, fmt.Errorf("migrations: %w", err)
 	}
-	provider, err := goose.NewProvider(goose.Dialect(s.dialect.name), s.write, files)
+	var options []goose.ProviderOption
+	if s.dialect.name == postgresDialect.name {
+		locker, err := lock.NewPostgresSessionLocker()
+		if err != nil {
+			return nil, fmt.Errorf("migrations: %w", err)
+		}
+		options = append(options, goose.WithSessionLocker(locker))
+	}
+	provider, err := goose.NewProvider(goose.Dialect(s.dialect.name), s.write, files, options...)
 	if err != nil {
 		return nil, fmt.Errorf("migrations: %w", err)
 	}

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 
@@ -83,7 +84,9 @@ func (s *Store) AddResults(ctx context.Context, id int64, results []dashboard.Ne
 		if e.Status != dashboard.StatusRunning {
 			return &dashboard.ConflictError{Kind: dashboard.KindExecution, ID: id, State: e.Status, Reason: "is " + string(e.Status) + " and takes no results"}
 		}
-		if err := t.addResults(ctx, &e, results); err != nil {
+		// A copy, because ids of cases are filled in, and those of a transaction that
+		// has to be repeated must not stay.
+		if err := t.addResults(ctx, &e, slices.Clone(results)); err != nil {
 			return err
 		}
 		out = e
@@ -141,6 +144,15 @@ func (t *txn) resolveCases(ctx context.Context, suite int64, results []dashboard
 		if err != nil {
 			return fmt.Errorf("read case: %w", err)
 		}
+	}
+	if len(names) == 0 {
+		return nil
+	}
+	if err := t.suiteExists(ctx, suite); err != nil {
+		if errors.Is(err, dashboard.ErrInvalid) {
+			return &dashboard.ConflictError{Kind: dashboard.KindSuite, ID: suite, Reason: "is deleted and takes no new cases"}
+		}
+		return err
 	}
 	ids, err := t.caseIDs(ctx, suite, names)
 	if err != nil {

@@ -19,6 +19,7 @@ var sqliteDialect = dialect{
 	rebind:     func(q string) string { return q },
 	lock:       func(string) string { return "" }, // the transaction holds the write lock
 	like:       "LIKE",
+	again:      func(error) bool { return false }, // it waits for the write lock instead
 	unique: func(err error) bool {
 		var e *sqlite.Error
 		return errors.As(err, &e) && (e.Code() == sqlite3.SQLITE_CONSTRAINT_UNIQUE || e.Code() == sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY)

@@ -38,3 +38,7 @@ func TestSQLiteAdminConforms(t *testing.T) {
 		return openFile(t, filepath.Join(t.TempDir(), "qa.db"), sqlstore.Options{Now: clock.Now})
 	})
 }
+
+func TestSQLiteMigratesBothWays(t *testing.T) {
+	migrateBothWays(t, filepath.Join(t.TempDir(), "qa.db"))
+}

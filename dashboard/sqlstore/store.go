@@ -26,7 +26,8 @@ type Options struct {
 	// mutation or not at all, and an error undoes both. Default nothing. It is the
 	// place of an outbox.
 	Changed func(ctx context.Context, tx *sql.Tx, change dashboard.Change) error
-	// Readers is the number of connections that read at once. Default 8.
+	// Readers is the number of connections that read at once. Default 8. A
+	// PostgreSQL store uses twice as many for readers and writers together.
 	Readers int
 }
 
@@ -59,6 +60,8 @@ type dialect struct {
 	like string
 	// unique reports whether an error is a violated unique index.
 	unique func(error) bool
+	// again reports whether a transaction that failed would succeed when it is repeated.
+	again func(error) bool
 }
 
 // Open opens the database and brings its schema up to date. The URL is
@@ -73,7 +76,7 @@ func Open(ctx context.Context, url string, options Options) (*Store, error) {
 	if s.now == nil {
 		s.now = time.Now
 	}
-	if err := s.migrate(ctx); err != nil {
+	if err := s.Migrate(ctx); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
 	return s, nil
@@ -84,7 +87,7 @@ func connect(url string, readers int) (*Store, error) {
 		readers = 8
 	}
 	if strings.HasPrefix(url, "postgres://") || strings.HasPrefix(url, "postgresql://") {
-		return nil, fmt.Errorf("open database: PostgreSQL is not supported")
+		return openPostgres(url, readers)
 	}
 	return openSQLite(url, readers)
 }
@@ -113,8 +116,22 @@ type txn struct {
 	change dashboard.Change
 }
 
-// mutate runs fn in one transaction and returns the change that fn recorded.
-func (s *Store) mutate(ctx context.Context, fn func(*txn) error) (dashboard.Change, error) {
+// tries is how often a transaction is begun that others keep from being first.
+const tries = 5
+
+// mutate runs fn in one transaction and returns the change that fn recorded. It
+// may run fn several times, of which the last counts.
+func (s *Store) mutate(ctx context.Context, fn func(*txn) error) (change dashboard.Change, err error) {
+	for range tries {
+		change, err = s.transact(ctx, fn)
+		if err == nil || !s.dialect.again(err) || ctx.Err() != nil {
+			break
+		}
+	}
+	return change, err
+}
+
+func (s *Store) transact(ctx context.Context, fn func(*txn) error) (dashboard.Change, error) {
 	tx, err := s.write.BeginTx(ctx, nil)
 	if err != nil {
 		return dashboard.Change{}, fmt.Errorf("begin: %w", err)

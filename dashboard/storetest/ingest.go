@@ -61,6 +61,12 @@ func ingestAgain(f *fixture) {
 	run.Run = "run 2"
 	second, _, err := f.store.Ingest(f.ctx, run)
 	f.ok(err)
+	run.Run = "https://ci.example/" + strings.Repeat("é", 1900)
+	for i := range 2 {
+		long, _, err := f.store.Ingest(f.ctx, run)
+		f.ok(err)
+		f.equal(long.Duplicate, i == 1, "duplicate of a run with a long name")
+	}
 	content, _, err := f.store.Ingest(f.ctx, report("s", "h2", mixedCases()...))
 	f.ok(err)
 	suite, _, err := f.store.Ingest(f.ctx, report("s2", "h", mixedCases()...))
@@ -68,7 +74,7 @@ func ingestAgain(f *fixture) {
 	f.equal([]any{second.Duplicate, content.Duplicate, suite.Duplicate}, []any{false, false, false}, "ingestions that differ")
 	l, err := f.store.Executions(f.ctx, dashboard.ExecutionFilter{}, dashboard.Page{})
 	f.ok(err)
-	f.equal(l.Total, int64(4), "executions")
+	f.equal(l.Total, int64(5), "executions")
 }
 
 func ingestRace(f *fixture) {

@@ -76,6 +76,22 @@ func resultAtomic(f *fixture) {
 	f.equal(l.Total, int64(1), "cases after refused batches")
 }
 
+// A running execution of a suite that was deleted goes on with the cases it has;
+// it brings none to life.
+func resultOfDeletedSuite(f *fixture) {
+	s := f.suite("s")
+	e := f.running(s.ID)
+	_, err := f.store.DeleteSuite(f.ctx, s.ID)
+	f.ok(err)
+	_, _, err = f.store.AddResults(f.ctx, e.ID, []dashboard.NewResult{{CaseName: "new", Status: dashboard.StatusPassed}})
+	f.is(err, dashboard.ErrConflict)
+	st, err := f.store.Stats(f.ctx)
+	f.ok(err)
+	f.equal(st.TotalCases, int64(0), "cases")
+	_, _, err = f.store.StopExecution(f.ctx, e.ID)
+	f.ok(err)
+}
+
 func resultAgain(f *fixture) {
 	s := f.suite("s")
 	e := f.running(s.ID)

@@ -59,6 +59,7 @@ func Run(t *testing.T, open Open) {
 		{"results count and create their cases", resultCounts},
 		{"a batch of results is written whole or not at all", resultAtomic},
 		{"a batch that is sent again changes nothing", resultAgain},
+		{"results bring no case of a deleted suite to life", resultOfDeletedSuite},
 		{"results list failures first", resultOrder},
 		{"attempts and texts of a result come back", resultTexts},
 		{"a report becomes a finished execution", ingestWhole},

@@ -1,0 +1,172 @@
+package sqlstore_test
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/larder-go/larder/dashboard"
+	"github.com/larder-go/larder/dashboard/sqlstore"
+	"github.com/larder-go/larder/dashboard/storetest"
+	"github.com/larder-go/larder/dashboard/storetest/postgrestest"
+)
+
+func TestPostgresConforms(t *testing.T) {
+	server := postgrestest.Start(t)
+	t.Run("store", func(t *testing.T) {
+		storetest.Run(t, func(t *testing.T, clock *storetest.Clock) dashboard.Store {
+			return openFile(t, server.Database(t), sqlstore.Options{Now: clock.Now})
+		})
+	})
+	t.Run("administration", func(t *testing.T) {
+		storetest.RunAdmin(t, func(t *testing.T, clock *storetest.Clock) storetest.AdminStore {
+			return openFile(t, server.Database(t), sqlstore.Options{Now: clock.Now})
+		})
+	})
+	t.Run("migrations go both ways", func(t *testing.T) { migrateBothWays(t, server.Database(t)) })
+	t.Run("two stores start on one database", func(t *testing.T) { startTogether(t, server.Database(t)) })
+	t.Run("mutations that cross do not fail", func(t *testing.T) { crossing(t, server.Database(t)) })
+	t.Run("a lost connection is replaced", func(t *testing.T) {
+		s := openFile(t, server.Database(t), sqlstore.Options{})
+		suite, _, err := s.CreateSuite(t.Context(), dashboard.NewSuite{Name: "s"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		server.Disconnect(t)
+		recovers(t, func() error { _, err := s.Suite(t.Context(), suite.ID); return err })
+		server.Disconnect(t)
+		n := 0
+		recovers(t, func() error {
+			n++
+			_, _, err := s.CreateSuite(t.Context(), dashboard.NewSuite{Name: fmt.Sprint(n)})
+			return err
+		})
+	})
+	t.Run("a large report", func(t *testing.T) { ingestLarge(t, openFile(t, server.Database(t), sqlstore.Options{})) })
+	t.Run("the demo", func(t *testing.T) {
+		s := openFile(t, server.Database(t), sqlstore.Options{Now: storetest.NewClock().Now})
+		if _, err := s.Seed(t.Context(), dashboard.SeedOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		checkDemo(t, s)
+	})
+}
+
+// recovers holds that an operation succeeds soon: each pooled connection that was
+// lost may fail once.
+func recovers(t *testing.T, do func() error) {
+	t.Helper()
+	deadline := time.Now().Add(10 * time.Second)
+	for {
+		err := do()
+		if err == nil {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatal(err)
+		}
+	}
+}
+
+// crossing runs mutations that lock the same rows in different orders.
+func crossing(t *testing.T, url string) {
+	s := openFile(t, url, sqlstore.Options{})
+	var suites []int64
+	for i := range 2 {
+		suite, _, err := s.CreateSuite(t.Context(), dashboard.NewSuite{Name: fmt.Sprint("suite ", i)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		suites = append(suites, suite.ID)
+	}
+	var wg sync.WaitGroup
+	for worker := range 8 {
+		wg.Go(func() {
+			for i := range 15 {
+				in := dashboard.Ingestion{Suite: fmt.Sprint("suite ", (worker+i)%2), ContentHash: fmt.Sprint(worker, "/", i)}
+				for k := range 30 {
+					in.Report.Cases = append(in.Report.Cases, dashboard.ReportCase{Name: fmt.Sprint((k*(2*(worker%2)-1) + 30) % 30), Status: dashboard.StatusPassed})
+				}
+				report, _, err := s.Ingest(t.Context(), in)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				l, err := s.Results(t.Context(), report.Execution.ID, dashboard.ResultFilter{}, dashboard.Page{Limit: 1})
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				_, _, err = s.UpdateCase(t.Context(), l.Items[0].CaseID, dashboard.CasePatch{SuiteID: &suites[i%2], Description: new(fmt.Sprint(i))})
+				if err != nil && !errors.Is(err, dashboard.ErrConflict) {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+}
+
+func startTogether(t *testing.T, url string) {
+	var wg sync.WaitGroup
+	for range 4 {
+		wg.Go(func() {
+			s, err := sqlstore.Open(t.Context(), url, sqlstore.Options{})
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			if err := errors.Join(s.Ping(t.Context()), s.Close()); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+}
+
+// migrateBothWays holds that each step down undoes its step up, so that a release
+// can be taken back, and that the way up works again after it.
+func migrateBothWays(t *testing.T, url string) {
+	s := openFile(t, url, sqlstore.Options{})
+	if _, err := s.Seed(t.Context(), dashboard.SeedOptions{Days: 2, Suites: 2}); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.MigrateTo(t.Context(), 1); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Ping(t.Context()); err == nil || !strings.Contains(err.Error(), "schema 1") {
+		t.Fatalf("ping of an old schema gave %v", err)
+	}
+	if _, err := s.Execution(t.Context(), 1); err != nil {
+		t.Fatalf("data of the step below was lost: %v", err)
+	}
+	if err := s.MigrateTo(t.Context(), 0); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Migrate(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Ping(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Execution(t.Context(), 1); !errors.Is(err, dashboard.ErrNotFound) {
+		t.Fatalf("an empty schema gave %v", err)
+	}
+}
+
+// An address that cannot be used is refused without telling its password.
+func TestOpenErrorsKeepThePassword(t *testing.T) {
+	for _, url := range []string{"postgres://u:hunter2@127.0.0.1:1/db?connect_timeout=1", "postgres://u:hunter2@[bad", "postgres://u:hunter2@h/db?sslmode=nonsense"} {
+		s, err := sqlstore.Open(t.Context(), url, sqlstore.Options{})
+		if err == nil {
+			_ = s.Close()
+			t.Fatalf("%s was opened", url)
+		}
+		if strings.Contains(err.Error(), "hunter2") {
+			t.Errorf("the error tells the password: %v", err)
+		}
+	}
+}
