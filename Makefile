@@ -9,9 +9,6 @@ MAKEFLAGS += --no-print-directory
 # Programs that scripts/install-test-deps links here win over the system's.
 export PATH := $(CURDIR)/bin/tools:$(PATH)
 
-# The modules of go.work as arguments of go: "./... ./dashboard/..."
-packages = $(shell go list -m -f '{{.Dir}}/...')
-
 GOLANGCI := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.12.2
 GOVULN   := golang.org/x/vuln/cmd/govulncheck@v1.1.4
 READS    ?= 10000000
@@ -59,11 +56,13 @@ bench: deps ## run the benchmarks and render docs/benchmarks.md
 
 .PHONY: lint
 lint: ## golangci-lint with .golangci.yml over every module
-	@for dir in $$(go list -m -f '{{.Dir}}'); do echo "lint $$dir"; (cd $$dir && go run $(GOLANGCI) run --config $(CURDIR)/.golangci.yml ./...); done
+	@status=0; for dir in $$(go list -m -f '{{.Dir}}'); do echo "lint $$dir"; \
+		(cd $$dir && go run $(GOLANGCI) run --config $(CURDIR)/.golangci.yml ./...) || status=1; done; exit $$status
 
 .PHONY: vuln
 vuln: ## known vulnerabilities in what the modules call; needs the vulnerability database
-	@for dir in $$(go list -m -f '{{.Dir}}'); do echo "vuln $$dir"; (cd $$dir && go run $(GOVULN) ./...); done
+	@status=0; for dir in $$(go list -m -f '{{.Dir}}'); do echo "vuln $$dir"; \
+		(cd $$dir && go run $(GOVULN) ./...) || status=1; done; exit $$status
 
 .PHONY: clean
 clean: ## remove what make made; not the data of the dashboard

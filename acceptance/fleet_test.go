@@ -73,14 +73,6 @@ func (p *process) end() {
 	})
 }
 
-// kill ends the node as a crash does.
-func (p *process) kill() {
-	if err := p.cmd.Process.Kill(); err != nil {
-		p.t.Error(err)
-	}
-	p.end()
-}
-
 // call gives an order and waits for its result.
 func call[R any](p *process, order string, in any) (out R) {
 	p.t.Helper()
@@ -101,12 +93,12 @@ func (p *process) begin(order string, in, out any) *rpc.Call {
 	return p.rpc.Go("Node."+order, in, out, make(chan *rpc.Call, 1))
 }
 
-// until asks again and again until true; it fails the test after limit. It
+// until asks again and again until it holds; it fails the test after limit. It
 // returns how long it took.
-func until(t *testing.T, limit time.Duration, what string, true func() bool) time.Duration {
+func until(t *testing.T, limit time.Duration, what string, holds func() bool) time.Duration {
 	t.Helper()
 	begun := time.Now()
-	for !true() {
+	for !holds() {
 		if time.Since(begun) > limit {
 			t.Fatalf("%s: not within %v", what, limit)
 		}

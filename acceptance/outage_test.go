@@ -63,10 +63,10 @@ func TestRedisHangs(t *testing.T) {
 	noise := control.during(t, stop, cont)
 	t.Logf("Redis stopped for %v: %d loads until SIGCONT; used again after %v, pending invalidation confirmed after %v",
 		stopped, loads, recovery.Round(time.Millisecond), confirmed.Round(time.Millisecond))
-	print(t, "no cache", noise)
+	show(t, "no cache", noise)
 	for what, f := range map[string]*flow{"few keys": hot, "new keys": cold} {
 		reads := f.during(t, stop, cont)
-		print(t, what, reads)
+		show(t, what, reads)
 		if p99 := percentile(reads, 99); p99 > 250*time.Millisecond+percentile(noise, 99) {
 			t.Errorf("%s: p99 while Redis hangs: %v", what, p99)
 		}
@@ -107,7 +107,7 @@ func (f *flow) during(t *testing.T, from, to time.Time) (in []Read) {
 	return in
 }
 
-func print(t *testing.T, what string, reads []Read) {
+func show(t *testing.T, what string, reads []Read) {
 	t.Helper()
 	t.Logf("%s, %d reads/s while Redis hangs, source takes %v: %d reads, p50 %v, p99 %v, max %v", what, flowRate, flowLoad, len(reads),
 		percentile(reads, 50), percentile(reads, 99), percentile(reads, 100))
