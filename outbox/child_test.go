@@ -1,0 +1,3 @@
+package outbox_test
+
+func child(string) int { return 1 }
