@@ -1,0 +1,124 @@
+// Package browsertest drives a headless Chromium in tests of pages.
+package browsertest
+
+import (
+	"context"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/chromedp/cdproto/input"
+	"github.com/chromedp/cdproto/log"
+	"github.com/chromedp/cdproto/network"
+	"github.com/chromedp/cdproto/runtime"
+	"github.com/chromedp/chromedp"
+)
+
+// Browser is a headless Chromium on the pages of a store. At the end of its
+// test it fails for anything on the console and for requests to elsewhere.
+type Browser struct {
+	t   *testing.T
+	ctx context.Context
+	URL string // of the server
+
+	mu     sync.Mutex
+	faults []string
+}
+
+// New starts the browser on a handler. An absent Chromium fails the test.
+func New(t *testing.T, h http.Handler) *Browser {
+	t.Helper()
+	server := httptest.NewServer(withPolicy(h))
+	t.Cleanup(server.Close)
+	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.NoSandbox, chromedp.DisableGPU, chromedp.Flag("disable-quic", true),
+		chromedp.Flag("disable-background-networking", true), chromedp.Flag("disable-component-update", true), chromedp.Flag("disable-sync", true))
+	ctx, cancel := chromedp.NewExecAllocator(context.Background(), options...)
+	t.Cleanup(cancel)
+	ctx, cancel = chromedp.NewContext(ctx)
+	t.Cleanup(cancel)
+	ctx, cancel = context.WithTimeout(ctx, time.Minute)
+	t.Cleanup(cancel)
+	b := &Browser{t: t, ctx: ctx, URL: server.URL}
+	chromedp.ListenTarget(ctx, b.watch)
+	b.Run(log.Enable(), network.Enable(), chromedp.EmulateViewport(1280, 900))
+	t.Cleanup(b.report)
+	return b
+}
+
+// withPolicy sets the policy that the server sets, so that what it forbids fails here.
+func withPolicy(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Security-Policy", "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'")
+		h.ServeHTTP(w, r)
+	})
+}
+
+func (b *Browser) watch(event any) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	switch e := event.(type) {
+	case *log.EventEntryAdded:
+		if !strings.Contains(e.Entry.Text, "422") { // a refusal is an answer
+			b.faults = append(b.faults, "console: "+e.Entry.Text)
+		}
+	case *runtime.EventExceptionThrown:
+		b.faults = append(b.faults, "exception: "+e.ExceptionDetails.Text)
+	case *network.EventRequestWillBeSent:
+		u, err := url.Parse(e.Request.URL)
+		if err != nil || u.Scheme != "data" && !strings.HasPrefix(e.Request.URL, b.URL) {
+			b.faults = append(b.faults, "request to elsewhere: "+e.Request.URL)
+		}
+	}
+}
+
+func (b *Browser) report() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, f := range b.faults {
+		b.t.Error(f)
+	}
+}
+
+// Run carries out actions; a failing one fails the test.
+func (b *Browser) Run(actions ...chromedp.Action) {
+	b.t.Helper()
+	if err := chromedp.Run(b.ctx, actions...); err != nil {
+		b.t.Fatal(err)
+	}
+}
+
+// Open goes to a path and waits until the scripts ran.
+func (b *Browser) Open(path string) {
+	b.t.Helper()
+	b.Run(chromedp.Navigate(b.URL+path), chromedp.Poll(`document.readyState === 'complete' && !!window.htmx`, nil))
+}
+
+// Until waits for an expression of the page to become true, also across the
+// loading of another page.
+func (b *Browser) Until(expression string) {
+	b.t.Helper()
+	deadline := time.Now().Add(10 * time.Second)
+	for {
+		err := chromedp.Run(b.ctx, chromedp.Poll(expression, nil, chromedp.WithPollingTimeout(time.Until(deadline))))
+		if err == nil {
+			return
+		}
+		if time.Now().After(deadline) || b.ctx.Err() != nil {
+			var last string
+			_ = chromedp.Run(b.ctx, chromedp.Evaluate(`location.href + '\n' + document.querySelector('main').innerText`, &last))
+			b.t.Fatalf("never true: %s: %v\n%s", expression, err, last)
+		}
+	}
+}
+
+// Drop drops files onto the page as a hand would.
+func (b *Browser) Drop(files ...string) {
+	b.t.Helper()
+	data := &input.DragData{Items: []*input.DragDataItem{}, Files: files, DragOperationsMask: 1}
+	b.Run(input.DispatchDragEvent(input.DragEnter, 200, 200, data), input.DispatchDragEvent(input.DragOver, 200, 200, data),
+		chromedp.WaitVisible("html.over"), input.DispatchDragEvent(input.Drop, 200, 200, data))
+}
