@@ -5,6 +5,8 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/larder-go/larder/dashboard"
@@ -146,72 +148,62 @@ func (t *txn) insertFinished(ctx context.Context, in dashboard.Ingestion) (int64
 	return id, nil
 }
 
+// ingestCases writes the results of all cases, chunk by chunk.
 func (t *txn) ingestCases(ctx context.Context, in dashboard.Ingestion, execution int64) error {
-	cases := in.Report.Cases
-	for len(cases) > 0 {
-		n := min(chunk, len(cases))
-		if err := t.ingestChunk(ctx, in, execution, cases[:n]); err != nil {
-			return err
-		}
-		cases = cases[n:]
-	}
-	return nil
-}
-
-func (t *txn) ingestChunk(ctx context.Context, in dashboard.Ingestion, execution int64, cases []dashboard.ReportCase) error {
-	names := make([]dashboard.NewCase, len(cases))
-	for i := range cases {
-		names[i] = newCase(in.SuiteID, cases[i].Name, in.TestType)
+	names := make([]dashboard.NewCase, len(in.Report.Cases))
+	for i := range names {
+		names[i] = newCase(in.SuiteID, in.Report.Cases[i].Name, in.TestType)
 	}
 	ids, err := t.caseIDs(ctx, in.SuiteID, names)
 	if err != nil {
 		return err
 	}
-	values := make([]any, 0, resultWidth*len(cases))
 	_, ended := t.span(in)
-	for i := range cases {
-		row, err := resultRow(execution, ended, cases[i].Result(ids[cases[i].Name]))
-		if err != nil {
+	for cases := range slices.Chunk(in.Report.Cases, chunk) {
+		values := make([]any, 0, resultWidth*len(cases))
+		for i := range cases {
+			row, err := resultRow(execution, ended, cases[i].Result(ids[cases[i].Name]))
+			if err != nil {
+				return err
+			}
+			values = append(values, row...)
+		}
+		if err := t.insertResults(ctx, values); err != nil {
 			return err
 		}
-		values = append(values, row...)
 	}
-	return t.insertResults(ctx, values)
+	return nil
 }
 
 // caseIDs returns the id of each named case of a suite, creating those that are missing.
 func (t *txn) caseIDs(ctx context.Context, suite int64, cases []dashboard.NewCase) (map[string]int64, error) {
 	ids := make(map[string]int64, len(cases))
-	for len(cases) > 0 {
-		n := min(chunk, len(cases))
-		if err := t.caseChunk(ctx, suite, cases[:n], ids); err != nil {
+	if len(cases) == 0 {
+		return ids, nil
+	}
+	find := t.findCases
+	if len(cases) > chunk {
+		// All at once: for many lists of names PostgreSQL may read the whole suite
+		// again and again, as long as it has no statistics about it.
+		find = t.findAmongAll
+	}
+	if err := find(ctx, suite, cases, ids); err != nil {
+		return nil, err
+	}
+	for missing := range slices.Chunk(lacking(cases, ids), chunk) {
+		created, err := t.insertCases(ctx, missing)
+		if err != nil {
 			return nil, err
 		}
-		cases = cases[n:]
+		maps.Copy(ids, created)
+		// Those that another transaction created after we looked.
+		if raced := lacking(missing, ids); len(raced) > 0 {
+			if err := t.findCases(ctx, suite, raced, ids); err != nil {
+				return nil, err
+			}
+		}
 	}
 	return ids, nil
-}
-
-func (t *txn) caseChunk(ctx context.Context, suite int64, cases []dashboard.NewCase, ids map[string]int64) error {
-	if err := t.findCases(ctx, suite, cases, ids); err != nil {
-		return err
-	}
-	missing := lacking(cases, ids)
-	if len(missing) == 0 {
-		return nil
-	}
-	created, err := t.insertCases(ctx, missing)
-	if err != nil {
-		return err
-	}
-	for name, id := range created {
-		ids[name] = id
-	}
-	// Those that another transaction created after we looked.
-	if missing = lacking(missing, ids); len(missing) > 0 {
-		return t.findCases(ctx, suite, missing, ids)
-	}
-	return nil
 }
 
 // lacking returns the cases that have no id yet, each name once.
@@ -233,6 +225,24 @@ func (t *txn) findCases(ctx context.Context, suite int64, cases []dashboard.NewC
 	for _, c := range cases {
 		args = append(args, c.Name)
 	}
+	return t.readNames(ctx, func(name string, id int64) { ids[name] = id },
+		"SELECT id, name FROM cases WHERE suite_id = ? AND deleted_at IS NULL AND name IN "+rowsOf(1, len(cases)), args...)
+}
+
+// findAmongAll reads all names of a suite and keeps those that are asked for.
+func (t *txn) findAmongAll(ctx context.Context, suite int64, cases []dashboard.NewCase, ids map[string]int64) error {
+	wanted := make(map[string]bool, len(cases))
+	for _, c := range cases {
+		wanted[c.Name] = true
+	}
+	return t.readNames(ctx, func(name string, id int64) {
+		if wanted[name] {
+			ids[name] = id
+		}
+	}, "SELECT id, name FROM cases WHERE suite_id = ? AND deleted_at IS NULL", suite)
+}
+
+func (t *txn) readNames(ctx context.Context, take func(string, int64), query string, args ...any) error {
 	err := t.each(ctx, func(row scanner) error {
 		var (
 			id   int64
@@ -241,9 +251,9 @@ func (t *txn) findCases(ctx context.Context, suite int64, cases []dashboard.NewC
 		if err := row.Scan(&id, &name); err != nil {
 			return err
 		}
-		ids[name] = id
+		take(name, id)
 		return nil
-	}, "SELECT id, name FROM cases WHERE suite_id = ? AND deleted_at IS NULL AND name IN "+rowsOf(1, len(cases)), args...)
+	}, query, args...)
 	if err != nil {
 		return fmt.Errorf("find cases: %w", err)
 	}
