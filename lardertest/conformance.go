@@ -64,6 +64,8 @@ func RunRemote(t *testing.T, open func(t *testing.T) Site) {
 		{"Births", testBirths},
 		{"BirthsPush", testBirthsPush},
 		{"RunID", testRunID},
+		{"Confirm", testConfirm},
+		{"ConfirmWaits", testConfirmWaits},
 		{"PushAfterEachRead", testPushAfterEachRead},
 		{"NoPushForOwnWrites", testNoPushForOwnWrites},
 		{"PushForEachChange", testPushForEachChange},

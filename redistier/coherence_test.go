@@ -60,6 +60,17 @@ func (m *mirror) keep(key string, ticket int, c copied) {
 	}
 }
 
+// keepOwn keeps what was just written, and kills the tickets of reads that were
+// executed before the write and are told later.
+func (m *mirror) keepOwn(key string, ticket int, c copied) {
+	m.keep(key, ticket, c)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.ticket[key]++; m.ticket[key] != ticket+1 {
+		delete(m.copies, key)
+	}
+}
+
 // do carries out an op and keeps what it proves.
 func (m *mirror) do(ctx context.Context, op larder.Op) larder.Reply {
 	write := op.Kind != larder.OpGet && op.Kind != larder.OpInspect
@@ -76,7 +87,7 @@ func (m *mirror) do(ctx context.Context, op larder.Op) larder.Reply {
 	case r.State == larder.Present && frame.KindOf(r.Data) == frame.Value: // a lease expires in between
 		m.keep(op.Key, ticket, copied{r.Data, epoch})
 	case r.State == larder.Done && (op.Kind == larder.OpFill || op.Kind == larder.OpRefill || op.Kind == larder.OpSet):
-		m.keep(op.Key, ticket, copied{string(op.Value), epoch})
+		m.keepOwn(op.Key, ticket, copied{string(op.Value), epoch})
 	case write:
 		m.kill(op.Key)
 	}

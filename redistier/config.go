@@ -32,6 +32,9 @@ type Config struct {
 	// exchange. It is short because a hung server accepts connections without
 	// answering, and must be found soon after it wakes. Default: 500 ms.
 	DialTimeout time.Duration
+	// MaxStaleness is that of the namespace, see larder.Options; Open sets it.
+	// Default: 1 s.
+	MaxStaleness time.Duration
 	// BeatTimeout is for how long a heartbeat may stay unanswered before the
 	// connection is replaced. At least twice the namespace's MaxStaleness.
 	// Default: 2 s.
@@ -70,6 +73,7 @@ const (
 	defaultPort        = "6379"
 	defaultDialTimeout = 500 * time.Millisecond
 	defaultBeatTimeout = 2 * time.Second
+	defaultStaleness   = time.Second
 )
 
 // Warnings returns what is accepted but surprising in the configuration, one
@@ -126,6 +130,7 @@ func (c Config) withDefaults() Config {
 	c.Network = cmp.Or(c.Network, "tcp")
 	c.Address = cmp.Or(c.Address, net.JoinHostPort(defaultHost, defaultPort))
 	c.DialTimeout = cmp.Or(c.DialTimeout, defaultDialTimeout)
+	c.MaxStaleness = cmp.Or(c.MaxStaleness, defaultStaleness)
 	c.BeatTimeout = cmp.Or(c.BeatTimeout, defaultBeatTimeout)
 	if c.TLS != nil {
 		c.TLS = c.TLS.Clone()

@@ -17,12 +17,11 @@ import (
 )
 
 // conn is one life of the connection to one master, from the dial to the
-// failure. It starts no goroutine; the client's reader calls onPush in the
-// order of the wire.
+// failure. One goroutine answers requests to confirm; the client's reader calls
+// onPush in the order of the wire.
 type conn struct {
-	cfg    *Config
-	keys   *keys
-	events larder.RemoteEvents
+	*self
+	registries []*stripe // of the master
 
 	client  rueidis.Client // set by open
 	id      int64          // CLIENT ID; set by open
@@ -32,6 +31,14 @@ type conn struct {
 
 	flow  flow
 	pulse pulse
+
+	number   atomic.Int64 // with which the membership began
+	enrolled atomic.Int64 // monotonic time at which it had begun
+
+	asked    chan struct{} // wakes answer
+	unagreed atomic.Bool   // MaxStaleness of the namespace may have changed
+	answers  bell          // rings when another member has acknowledged
+	workers  sync.WaitGroup
 
 	// epoch is nil until the connection is published and after it failed.
 	epoch atomic.Pointer[larder.Epoch]
@@ -51,14 +58,17 @@ type conn struct {
 // open dials the server, checks it and credits the first heartbeat. The
 // connection serves nobody before publish. On an error everything it opened
 // is closed.
-func open(ctx context.Context, cfg *Config, keys *keys, events larder.RemoteEvents) (*conn, error) {
+func open(ctx context.Context, self *self) (*conn, error) {
 	c := &conn{
-		cfg: cfg, keys: keys, events: events,
-		dead: make(chan struct{}), drained: make(chan struct{}),
+		self: self,
+		dead: make(chan struct{}), drained: make(chan struct{}), asked: make(chan struct{}, 1),
 		fresh: larder.NewEpoch(),
 	}
+	for i := range c.keys.stripes {
+		c.registries = append(c.registries, &c.keys.stripes[i])
+	}
 	c.flow.init()
-	c.pulse.init(cfg.BeatTimeout)
+	c.pulse.init(c.cfg.BeatTimeout)
 	stop := context.AfterFunc(ctx, func() { c.fail(context.Cause(ctx)) })
 	defer stop()
 	client, err := rueidis.NewClient(c.options(ctx))
@@ -67,12 +77,12 @@ func open(ctx context.Context, cfg *Config, keys *keys, events larder.RemoteEven
 			client.Close()
 		}
 		c.fail(err)
-		return nil, unreachable(cfg, c.cause(err))
+		return nil, unreachable(&c.cfg, c.cause(err))
 	}
 	c.client = client
 	if err := c.greet(ctx); err != nil {
 		c.close(err)
-		return nil, unreachable(cfg, c.cause(err))
+		return nil, unreachable(&c.cfg, c.cause(err))
 	}
 	return c, nil
 }
@@ -108,7 +118,7 @@ func (c *conn) dial(ctx context.Context) (net.Conn, error) {
 	if !c.dialed.CompareAndSwap(false, true) {
 		return nil, errRedial
 	}
-	w, err := dial(ctx, c.cfg, &c.flow, c.fail)
+	w, err := dial(ctx, &c.cfg, &c.flow, c.fail)
 	if err != nil {
 		return nil, err
 	}
@@ -132,6 +142,8 @@ func (c *conn) publish() error {
 	}
 	c.published.Store(true)
 	c.epoch.Store(c.fresh)
+	c.workers.Go(c.answer)
+	c.ask()
 	return nil
 }
 
@@ -179,6 +191,7 @@ func (c *conn) close(cause error) {
 	c.fail(cause)
 	c.client.Close()
 	<-c.drained
+	c.workers.Wait()
 }
 
 // onPush receives what the server invalidates. nil means a flush or, when the
@@ -207,6 +220,7 @@ func (c *conn) invalidated(names []string) {
 	if p := c.probing.Load(); p != nil {
 		p.pushed(names)
 	}
+	c.notice(names)
 	if c.published.Load() {
 		c.events.Invalidated(names)
 	}
@@ -227,6 +241,9 @@ func (c *conn) succeed() bool {
 }
 
 func (c *conn) flushed() {
+	c.unagreed.Store(true)
+	c.ask()
+	c.answers.ring()
 	if c.published.Load() {
 		c.events.Flushed()
 	}

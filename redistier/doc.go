@@ -34,7 +34,11 @@
 //	#larder:n:shop          generation of the namespace
 //	#larder:l:shop          log of the last 128 births of generations
 //	#larder:i:shop          which life of the server the data belong to
-//	#larder:b:shop          named by heartbeats, never present
+//	#larder:m:shop          processes that may serve from memory, a hash
+//	#larder:c:shop          number of the last request to confirm
+//	#larder:a:shop          who has seen which request, a hash
+//	#larder:t:shop          MaxStaleness of the namespace in ms
+//	#larder:b:shop          named by scripts, never present
 //	#larder:p:shop#…        self-test of pushes, deleted at once
 //
 // A namespace holds no #, so the layout is unambiguous. Deleting any of these
@@ -47,7 +51,7 @@
 //	ACL SETUSER app on >password resetkeys ~shop:* ~#larder:?:shop ~#larder:?:shop#*
 //	    -@all +hello +client|id +client|tracking +client|setname +info +time +ping +select
 //	    +get +mget +set +del +unlink +exists +getrange +pttl +pexpire +scan
-//	    +lindex +lrange +lpush +ltrim
+//	    +lindex +lrange +lpush +ltrim +hset +hget +hgetall +hdel +hincrby
 //	    +eval +evalsha +script|load
 //
 // KEYS, FLUSHDB, FLUSHALL and MONITOR are never sent.

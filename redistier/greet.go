@@ -23,8 +23,10 @@ func (c *conn) greet(ctx context.Context) error {
 	if err := c.testPushes(ctx); err != nil {
 		return err
 	}
-	if err := c.outliveLoss(ctx); err != nil {
-		return err
+	for _, step := range []func(context.Context) error{c.outliveLoss, c.agree, c.enroll} {
+		if err := step(ctx); err != nil {
+			return err
+		}
 	}
 	return c.beat(ctx)
 }
@@ -85,7 +87,7 @@ func (p *probe) pushed(names []string) {
 // switched to report own writes too while we write a key that we have read;
 // the push comes behind the reply to the write, hence before that to the PING.
 func (c *conn) testPushes(ctx context.Context) error {
-	p := &probe{key: c.keys.probe + strconv.FormatInt(c.id, 10)}
+	p := &probe{key: c.registries[0].probe + "#" + strconv.FormatInt(c.id, 10)}
 	c.probing.Store(p)
 	defer c.probing.Store(nil)
 	b := c.client.B()

@@ -16,8 +16,17 @@ import (
 // The order matters: the other way round, one who finds the mark could use the
 // data before the deletion. Two who do this at a time delete once too often.
 func (c *conn) outliveLoss(ctx context.Context) error {
+	for _, s := range c.registries {
+		if err := c.outlive(ctx, s); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c *conn) outlive(ctx context.Context, s *stripe) error {
 	b := c.client.B()
-	marked, err := c.client.Do(ctx, b.Get().Key(c.keys.life).Build()).ToString()
+	marked, err := c.client.Do(ctx, b.Get().Key(s.life).Build()).ToString()
 	switch {
 	case err == nil && marked == c.runID:
 		return nil
@@ -25,11 +34,11 @@ func (c *conn) outliveLoss(ctx context.Context) error {
 		return fmt.Errorf("reading the mark of the server's life: %w", err)
 	}
 	if c.cfg.OnFailover == Clear {
-		if err := c.client.Do(ctx, b.Del().Key(c.keys.namespace).Build()).Error(); err != nil {
+		if err := c.client.Do(ctx, b.Del().Key(s.namespace).Build()).Error(); err != nil {
 			return fmt.Errorf("clearing the namespace after a loss of data: %w", err)
 		}
 	}
-	err = c.client.Do(ctx, b.Set().Key(c.keys.life).Value(c.runID).Build()).Error()
+	err = c.client.Do(ctx, b.Set().Key(s.life).Value(c.runID).Build()).Error()
 	if err != nil && !isFull(err) { // without the mark the next one clears again
 		return fmt.Errorf("marking the server's life: %w", err)
 	}

@@ -11,23 +11,36 @@ const reserved = "#larder:"
 
 // keys is the layout of one namespace; see the package documentation.
 type keys struct {
-	entry     string // prefix of entries
-	tag       string // prefix of tag generations
-	namespace string
+	entry    string // prefix of entries
+	tag      string // prefix of tag generations
+	requests string // prefix of the keys that pushes ask by
+	acks     string // prefix of the keys that answer
+
+	staleness string // prefix of the keys that hold MaxStaleness
+	stripes   []stripe
+}
+
+// stripe is the control keys of a part of the key space, all in one slot. A
+// standalone server has one.
+type stripe struct {
+	namespace string // generation of the namespace
 	log       string // births of generations
 	life      string // which life of the server the data belong to
-	beat      string
-	probe     string // prefix of self-test keys
+	beat      string // never present
+	probe     string // self-test of pushes
+	members   string // who may serve from memory
+	requests  string // number of the last request to confirm
+	acks      string // which requests the members have seen
+	staleness string // MaxStaleness of the namespace
 }
 
 func newKeys(namespace string) keys {
 	k := keys{
 		tag:       reserved + "g:" + namespace + "#",
-		namespace: reserved + "n:" + namespace,
-		log:       reserved + "l:" + namespace,
-		life:      reserved + "i:" + namespace,
-		beat:      reserved + "b:" + namespace,
-		probe:     reserved + "p:" + namespace + "#",
+		requests:  reserved + "c:" + namespace,
+		acks:      reserved + "a:" + namespace,
+		staleness: reserved + "t:" + namespace,
+		stripes:   []stripe{newStripe(namespace)},
 	}
 	if namespace != "" {
 		k.entry = namespace + ":"
@@ -35,11 +48,37 @@ func newKeys(namespace string) keys {
 	return k
 }
 
+func newStripe(suffix string) stripe {
+	return stripe{
+		namespace: reserved + "n:" + suffix,
+		log:       reserved + "l:" + suffix,
+		life:      reserved + "i:" + suffix,
+		beat:      reserved + "b:" + suffix,
+		probe:     reserved + "p:" + suffix,
+		members:   reserved + "m:" + suffix,
+		requests:  reserved + "c:" + suffix,
+		acks:      reserved + "a:" + suffix,
+		staleness: reserved + "t:" + suffix,
+	}
+}
+
+// stripeOf returns the part of the key space that key belongs to.
+func (k *keys) stripeOf(string) *stripe { return &k.stripes[0] }
+
+// all returns one key of each stripe.
+func (k *keys) all(key func(*stripe) string) []string {
+	list := make([]string, len(k.stripes))
+	for i := range k.stripes {
+		list[i] = key(&k.stripes[i])
+	}
+	return list
+}
+
 // logOf returns the log that lists the birth of a generation; the one of a
 // namespace is in none.
 func (k *keys) logOf(key string) string {
 	if strings.HasPrefix(key, k.tag) {
-		return k.log
+		return k.stripeOf(key).log
 	}
 	return ""
 }

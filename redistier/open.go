@@ -1,6 +1,7 @@
 package redistier
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 
@@ -20,6 +21,7 @@ func Open(ctx context.Context, cfg Config, opts larder.Options) (*larder.Cache, 
 	if least := 2 * opts.MaxStaleness; least > defaultBeatTimeout || cfg.BeatTimeout > 0 {
 		cfg.BeatTimeout = max(cfg.BeatTimeout, least)
 	}
+	cfg.MaxStaleness = cmp.Or(opts.MaxStaleness, cfg.MaxStaleness)
 	tier, err := New(cfg, opts.Namespace)
 	if err != nil {
 		return nil, err

@@ -66,15 +66,28 @@ func (p *pulse) silence(now int64) time.Duration {
 	return 0
 }
 
-// beat proves that the server still is the master which tracks us, and credits
-// the epoch with the time the proof was sent.
+// beat proves that the server still is the master which tracks us and counts
+// us among the members, and credits the epoch with the time the proof was sent.
 //
-// The write is a DEL of a key that never exists. Redis refuses it wherever it
-// would refuse any write (replica, too few replicas, cluster down), but unlike
-// a SET it needs no memory, is not replicated, and pushes to nobody.
+// The proof is a write, which Redis refuses wherever it would refuse any
+// (replica, too few replicas, cluster down). It raises our heartbeat number.
 func (c *conn) beat(ctx context.Context) error {
+	err := c.beatOnce(ctx)
+	if errors.Is(err, errForgotten) {
+		if err = c.reenroll(ctx); err == nil {
+			err = c.beatOnce(ctx)
+		}
+	}
+	return err
+}
+
+func (c *conn) beatOnce(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return err
+	}
+	epoch := c.current() // before the number is raised, see forsake
+	if epoch == nil {
+		return larder.ErrUnavailable
 	}
 	sent := clock.Now()
 	number, ok := c.pulse.begin(sent)
@@ -88,32 +101,30 @@ func (c *conn) beat(ctx context.Context) error {
 	}
 	c.flow.settle(mark)
 	c.flow.wake()
-	server, err := c.beatReplies(results)
+	server, err := c.beatReplies(ctx, results)
 	if err != nil {
 		err = fmt.Errorf("heartbeat: %w", err)
-		c.fail(err)
+		if !errors.Is(err, errForgotten) && ctx.Err() == nil {
+			c.fail(err)
+		}
 		return err
 	}
 	c.pulse.end(number)
-	epoch := c.current()
-	if epoch == nil {
-		return larder.ErrUnavailable
-	}
 	epoch.Credit(sent, server)
 	return nil
 }
 
 func (c *conn) beatCommands() []rueidis.Completed {
 	b := c.client.B()
-	return []rueidis.Completed{
-		b.ClientId().Build(),
-		b.Del().Key(c.keys.beat).Build(),
-		b.Time().Build(),
+	commands := append(make([]rueidis.Completed, 0, 3), b.ClientId().Build(), b.Time().Build())
+	for _, s := range c.registries {
+		commands = append(commands, b.Hincrby().Key(s.members).Field(c.member).Increment(1).Build())
 	}
+	return commands
 }
 
 // beatReplies returns the server's time if every command succeeded.
-func (c *conn) beatReplies(results []rueidis.RedisResult) (time.Time, error) {
+func (c *conn) beatReplies(ctx context.Context, results []rueidis.RedisResult) (time.Time, error) {
 	id, err := results[0].ToInt64()
 	if err != nil {
 		return time.Time{}, err
@@ -121,10 +132,21 @@ func (c *conn) beatReplies(results []rueidis.RedisResult) (time.Time, error) {
 	if id != c.id {
 		return time.Time{}, fmt.Errorf("the connection has become client %d, it was %d (is there a proxy?)", id, c.id)
 	}
-	if err := results[1].Error(); err != nil {
-		return time.Time{}, err
+	least := c.number.Load()
+	for i, s := range c.registries {
+		result := results[2+i]
+		if isFull(result.Error()) {
+			result = c.eval(ctx, beatScript, []string{s.beat, s.members}, []string{c.member})
+		}
+		number, err := result.ToInt64()
+		switch {
+		case err != nil:
+			return time.Time{}, err
+		case number < least:
+			return time.Time{}, errForgotten
+		}
 	}
-	return serverTime(results[2])
+	return serverTime(results[1])
 }
 
 func serverTime(result rueidis.RedisResult) (time.Time, error) {

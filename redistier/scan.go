@@ -25,7 +25,7 @@ var errMoved = errors.New("redistier: the server restarted during the scan")
 func (t *Tier) DeleteMatching(ctx context.Context, pattern string, removed func(keys []string)) (int, error) {
 	total := 0
 	for {
-		n, err := t.deletePages(ctx, t.keys.matching(pattern), removed)
+		n, err := t.deletePages(ctx, t.self.keys.matching(pattern), removed)
 		total += n
 		if !errors.Is(err, errMoved) {
 			return total, err

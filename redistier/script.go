@@ -68,6 +68,24 @@ var tagsSinceText string
 //go:embed scripts/inspect.lua
 var inspectText string
 
+//go:embed scripts/confirm.lua
+var confirmText string
+
+//go:embed scripts/laggards.lua
+var laggardsText string
+
+//go:embed scripts/remove.lua
+var removeText string
+
+//go:embed scripts/enroll.lua
+var enrollText string
+
+//go:embed scripts/beat.lua
+var beatText string
+
+//go:embed scripts/acknowledge.lua
+var acknowledgeText string
+
 var (
 	acquireScript       = newScript(acquireText)
 	takeoverScript      = newScript(takeoverText)
@@ -84,6 +102,12 @@ var (
 	birthsScript        = newScript(birthsText)
 	tagsSinceScript     = newScript(tagsSinceText)
 	inspectScript       = newScript(inspectText)
+	confirmScript       = newScript(confirmText)
+	laggardsScript      = newScript(laggardsText)
+	removeScript        = newScript(removeText)
+	enrollScript        = newScript(enrollText)
+	beatScript          = newScript(beatText)
+	acknowledgeScript   = newScript(acknowledgeText)
 
 	// scripts are loaded when a connection is made, so that EVALSHA fails only
 	// after a SCRIPT FLUSH.
@@ -103,6 +127,12 @@ var (
 		birthsScript,
 		tagsSinceScript,
 		inspectScript,
+		confirmScript,
+		laggardsScript,
+		removeScript,
+		enrollScript,
+		beatScript,
+		acknowledgeScript,
 	}
 )
 

@@ -9,7 +9,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/larder-go/larder"
 	"github.com/larder-go/larder/internal/clock"
 )
 
@@ -26,9 +25,7 @@ const (
 
 // server keeps one connection to one master. run is its only goroutine.
 type server struct {
-	cfg    *Config
-	keys   *keys
-	events larder.RemoteEvents
+	*self
 
 	live atomic.Pointer[conn] // nil while there is none
 }
@@ -48,7 +45,9 @@ func (s *server) run(ctx context.Context, attempted func()) {
 		}
 		attempted()
 		began := clock.Now()
-		err = s.watch(ctx, c)
+		if err = s.watch(ctx, c); errors.Is(err, errClosed) {
+			c.leave()
+		}
 		s.live.CompareAndSwap(c, nil)
 		c.close(err) // Flushed is reported in here
 		if ctx.Err() == nil {
@@ -72,13 +71,13 @@ func (s *server) conn() *conn {
 
 // connect opens a connection and lets callers use it.
 func (s *server) connect(ctx context.Context) (*conn, error) {
-	c, err := open(ctx, s.cfg, s.keys, s.events)
+	c, err := open(ctx, s.self)
 	if err != nil {
 		return nil, err
 	}
 	if err := c.publish(); err != nil {
 		c.close(err)
-		return nil, unreachable(s.cfg, err)
+		return nil, unreachable(&s.cfg, err)
 	}
 	s.live.Store(c)
 	s.events.Connected()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"time"
 
 	"github.com/larder-go/larder"
 )
@@ -14,8 +15,7 @@ import (
 // Start begins one goroutine, Close ends and awaits it; the client library
 // keeps two more per connection.
 type Tier struct {
-	cfg    Config
-	keys   keys
+	self   self
 	server server
 
 	mu      sync.Mutex
@@ -35,30 +35,33 @@ func New(cfg Config, namespace string) (*Tier, error) {
 	if err := checkNamespace(namespace); err != nil {
 		return nil, err
 	}
-	t := &Tier{cfg: cfg.withDefaults(), keys: newKeys(namespace)}
-	t.server = server{cfg: &t.cfg, keys: &t.keys}
+	t := &Tier{self: self{cfg: cfg.withDefaults(), keys: newKeys(namespace), member: newMemberID()}}
+	t.self.barrier = t.barrier
+	t.server.self = &t.self
 	return t, nil
 }
 
 // EntryKey returns namespace:name, or name alone without a namespace.
-func (t *Tier) EntryKey(name string) string { return t.keys.entry + name }
+func (t *Tier) EntryKey(name string) string { return t.self.keys.entry + name }
 
 // TagKey returns the key of the generation of tag.
-func (t *Tier) TagKey(tag string) string { return t.keys.tag + tag }
+func (t *Tier) TagKey(tag string) string { return t.self.keys.tag + tag }
 
 // NamespaceKey returns the key of the generation of the namespace; there is
 // one on a standalone server.
-func (t *Tier) NamespaceKey(string) string { return t.keys.namespace }
+func (t *Tier) NamespaceKey(entryKey string) string { return t.self.keys.stripeOf(entryKey).namespace }
 
 // NamespaceKeys returns the one namespace key.
-func (t *Tier) NamespaceKeys() []string { return []string{t.keys.namespace} }
+func (t *Tier) NamespaceKeys() []string {
+	return t.self.keys.all(func(s *stripe) string { return s.namespace })
+}
 
 // LogKey returns the key of the log of births; there is one on a standalone
 // server.
-func (t *Tier) LogKey(string) string { return t.keys.log }
+func (t *Tier) LogKey(tagKey string) string { return t.self.keys.stripeOf(tagKey).log }
 
 // LogKeys returns the one log key.
-func (t *Tier) LogKeys() []string { return []string{t.keys.log} }
+func (t *Tier) LogKeys() []string { return t.self.keys.all(func(s *stripe) string { return s.log }) }
 
 // RunID names the life of the server: its run id and replication id. The second
 // changes when a demoted server is promoted again without a restart.
@@ -68,6 +71,17 @@ func (t *Tier) RunID(string) string {
 	}
 	return ""
 }
+
+// MaxStaleness returns that of the namespace, which the first process that
+// connected has set for all; zero while it is not known. Who may be more stale
+// must not serve from memory.
+func (t *Tier) MaxStaleness() time.Duration { return t.self.bound.known() }
+
+// conn returns the connection that serves key, nil without one.
+func (t *Tier) conn(string) *conn { return t.server.conn() }
+
+// barrier makes a round trip on every connection but one.
+func (t *Tier) barrier(context.Context, *conn) error { return nil }
 
 // Start connects and keeps reconnecting until Close. It returns when the first
 // attempt has ended, at the latest when ctx ends. An absent server is no error.
@@ -90,7 +104,7 @@ func (t *Tier) begin(events larder.RemoteEvents) <-chan struct{} {
 	}
 	life, stop := context.WithCancel(context.Background())
 	t.stop = stop
-	t.server.events = events
+	t.self.events = events
 	once := sync.OnceFunc(func() { close(attempted) })
 	t.running.Go(func() {
 		defer once()

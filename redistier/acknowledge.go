@@ -1,0 +1,122 @@
+package redistier
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/redis/rueidis"
+)
+
+// ask wakes the goroutine that answers requests to confirm.
+func (c *conn) ask() {
+	select {
+	case c.asked <- struct{}{}:
+	default:
+	}
+}
+
+// notice looks for the keys of requests and answers among those that changed.
+func (c *conn) notice(names []string) {
+	for _, name := range names {
+		switch {
+		case !strings.HasPrefix(name, reserved):
+		case strings.HasPrefix(name, c.keys.requests):
+			c.ask()
+		case strings.HasPrefix(name, c.keys.staleness):
+			c.unagreed.Store(true)
+			c.ask()
+		case strings.HasPrefix(name, c.keys.acks):
+			c.answers.ring()
+		}
+	}
+}
+
+// answer acknowledges requests to confirm until the connection ends.
+//
+// A request is a key that this connection has read; its change is pushed. To
+// read it again is a round trip: what was pushed before the request was
+// written has been processed when the reply is here. Only then it is
+// acknowledged. A push alone proves as much about its own connection; the round
+// trip also renews the registration.
+func (c *conn) answer() {
+	for {
+		select {
+		case <-c.dead:
+			return
+		case <-c.asked:
+		}
+		if err := c.acknowledge(); err != nil {
+			select {
+			case <-c.dead:
+				return
+			case <-time.After(firstDelay):
+				c.ask()
+			}
+		}
+	}
+}
+
+func (c *conn) acknowledge() error {
+	ctx, cancel := context.WithTimeout(context.Background(), c.cfg.DialTimeout)
+	defer cancel()
+	if c.unagreed.Swap(false) {
+		if err := c.restore(ctx); err != nil {
+			c.unagreed.Store(true)
+			return err
+		}
+	}
+	for _, s := range c.registries {
+		request, err := c.sendOne(ctx, c.client.B().Get().Key(s.requests).Build()).ToString()
+		switch {
+		case rueidis.IsRedisNil(err):
+			continue
+		case err != nil:
+			return fmt.Errorf("reading the last request to confirm: %w", err)
+		}
+		if err := c.barrier(ctx, c); err != nil {
+			return err
+		}
+		args := []string{c.member, request}
+		if err := c.eval(ctx, acknowledgeScript, []string{s.beat, s.acks}, args).Error(); err != nil {
+			return fmt.Errorf("acknowledging: %w", err)
+		}
+	}
+	return nil
+}
+
+// restore renews what a flush may have deleted. The epoch keeps its credit: see
+// settleIn for who confirms meanwhile.
+func (c *conn) restore(ctx context.Context) error {
+	if err := c.agree(ctx); err != nil {
+		return err
+	}
+	return c.enroll(ctx)
+}
+
+// bell wakes everybody who waits for the next ring.
+type bell struct {
+	mu   sync.Mutex
+	next chan struct{} // closed by ring
+}
+
+// wait returns what the next ring closes.
+func (b *bell) wait() <-chan struct{} {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.next == nil {
+		b.next = make(chan struct{})
+	}
+	return b.next
+}
+
+func (b *bell) ring() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.next != nil {
+		close(b.next)
+		b.next = nil
+	}
+}

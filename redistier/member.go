@@ -1,0 +1,139 @@
+package redistier
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	mathrand "math/rand/v2"
+	"strconv"
+	"time"
+
+	"github.com/redis/rueidis"
+
+	"github.com/larder-go/larder"
+	"github.com/larder-go/larder/internal/clock"
+)
+
+// Every process that may serve from memory is a member of the registry of each
+// server, before the first heartbeat credits anything. A member has a heartbeat
+// number, which each heartbeat raises: the write that proves the server and
+// renews the membership are one.
+//
+// Whoever confirms has been a member itself, without a gap, for longer than
+// anybody serves from memory without a heartbeat. So if the whole registry was
+// lost, to a flush or an eviction, all who have not enrolled since are silent.
+//
+// Who was silent for too long is removed by those who wait for it (see
+// Confirm), and learns of that from its next heartbeat: the numbers of a
+// membership begin high, so a number below its beginning was counted by a
+// registry which had forgotten it.
+
+// newMemberID returns the name of this process in registries.
+func newMemberID() string {
+	var id [8]byte
+	rand.Read(id[:]) // never fails
+	return hex.EncodeToString(id[:])
+}
+
+// firstNumber returns where the numbers of a membership begin: above what any
+// registry that starts from nothing reaches, and never where another began.
+func firstNumber() int64 { return 1<<50 + mathrand.Int64N(1<<50) }
+
+// enroll makes this process a member, or gives it new numbers if it is one.
+func (c *conn) enroll(ctx context.Context) error {
+	number := firstNumber()
+	for _, s := range c.registries {
+		args := []string{c.member, strconv.FormatInt(number, 10)}
+		if err := c.eval(ctx, enrollScript, []string{s.beat, s.members}, args).Error(); err != nil {
+			return fmt.Errorf("enrolling: %w", err)
+		}
+	}
+	c.number.Store(number)
+	c.enrolled.Store(clock.Now())
+	return nil
+}
+
+// leaveTimeout bounds the parting from a server that may hang.
+const leaveTimeout = 100 * time.Millisecond
+
+// leave ends the membership, so that nobody waits for a process that ended in
+// good order.
+func (c *conn) leave() {
+	ctx, cancel := context.WithTimeout(context.Background(), leaveTimeout)
+	defer cancel()
+	b := c.client.B()
+	var commands []rueidis.Completed
+	for _, s := range c.registries {
+		commands = append(commands,
+			b.Hdel().Key(s.members).Field(c.member).Build(), b.Hdel().Key(s.acks).Field(c.member).Build())
+	}
+	if len(commands) > 0 {
+		c.client.DoMulti(ctx, commands...)
+	}
+}
+
+// reenroll follows the loss of the membership: what was read while nobody
+// waited for this process is given up before it is a member again, and nothing
+// read later is credited before that. Numbered, with memory used on the old
+// epoch's credit:
+//
+//  1. we are removed, as we were silent
+//  2. another process deletes a key we keep, and asks the members, not us
+//  3. our heartbeat is answered and credits the epoch
+//  4. its Invalidate returns as confirmed, and we serve the old value
+func (c *conn) reenroll(ctx context.Context) error {
+	if !c.forsake() {
+		return larder.ErrUnavailable
+	}
+	c.flushed()
+	if err := c.enroll(ctx); err != nil {
+		return err
+	}
+	c.ask()
+	return nil
+}
+
+// forsake replaces the epoch by one without credit; false if the connection is
+// dead.
+func (c *conn) forsake() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.failure != nil {
+		return false
+	}
+	c.fresh.End()
+	c.fresh = larder.NewEpoch()
+	if c.published.Load() {
+		c.epoch.Store(c.fresh)
+	}
+	return true
+}
+
+var errForgotten = errors.New("the server has forgotten that we are a member")
+
+// agree makes MaxStaleness known to the namespace: the first process decides.
+func (c *conn) agree(ctx context.Context) error {
+	b := c.client.B()
+	own := strconv.FormatInt(c.cfg.MaxStaleness.Milliseconds(), 10)
+	for _, s := range c.registries {
+		results := c.client.DoMulti(ctx,
+			b.Set().Key(s.staleness).Value(own).Nx().Build(),
+			b.Get().Key(s.staleness).Build(),
+		)
+		if err := results[0].Error(); err != nil && !rueidis.IsRedisNil(err) && !isFull(err) {
+			return fmt.Errorf("agreeing on MaxStaleness: %w", err)
+		}
+		stored, err := results[1].AsInt64()
+		switch {
+		case rueidis.IsRedisNil(err):
+			continue // the server is full
+		case err != nil:
+			return fmt.Errorf("agreeing on MaxStaleness: %w", err)
+		case stored > 0:
+			c.bound.learn(time.Duration(stored) * time.Millisecond)
+		}
+	}
+	return nil
+}
