@@ -158,14 +158,14 @@ func (b *batch[K, V]) take(m *member[K, V], o outcome[V]) {
 func (b *batch[K, V]) consult(ctx context.Context) (loading, waiting []*member[K, V]) {
 	k := b.k
 	var missing []*candidate[K, V]
+	if k.cache.remote != nil && k.tiers == MemoryOnly {
+		return b.consultGenerations(ctx), nil
+	}
 	k.lookAll(ctx, b.leads)
 	for _, m := range b.leads {
 		switch {
 		case k.cache.remote == nil:
 			m.p = k.plainPermit(m.r, bypassNone)
-		case k.tiers == MemoryOnly:
-			waiting = append(waiting, m)
-			continue
 		case m.l.err != nil:
 			m.p = k.plainPermit(m.r, bypassError)
 		case m.l.pending:
@@ -182,7 +182,7 @@ func (b *batch[K, V]) consult(ctx context.Context) (loading, waiting []*member[K
 	}
 	for _, m := range b.leads {
 		switch {
-		case m.ended || k.tiers == MemoryOnly && k.cache.remote != nil:
+		case m.ended:
 		case m.p != nil:
 			loading = append(loading, m)
 		default:
@@ -190,6 +190,25 @@ func (b *batch[K, V]) consult(ctx context.Context) (loading, waiting []*member[K
 		}
 	}
 	return loading, waiting
+}
+
+// consultGenerations is consult for [MemoryOnly] keyspaces, where nobody waits
+// for another process.
+func (b *batch[K, V]) consultGenerations(ctx context.Context) (loading []*member[K, V]) {
+	captures := make([]*capture[K, V], len(b.leads))
+	for i, m := range b.leads {
+		captures[i] = &capture[K, V]{r: m.r, f: m.f}
+	}
+	b.k.captureGenerations(ctx, captures, true)
+	for i, m := range b.leads {
+		if m.p = captures[i].p; m.p != nil {
+			loading = append(loading, m)
+			continue
+		}
+		b.end(m, captures[i].found)
+		b.take(m, captures[i].found)
+	}
+	return loading
 }
 
 // weigh judges what was found for a key and reports whether it must be
@@ -220,7 +239,7 @@ func (b *batch[K, V]) weigh(ctx context.Context, m *member[K, V]) bool {
 // that copies do not prove, in one round trip.
 func (k *Keyspace[K, V]) lookAll(ctx context.Context, members []*member[K, V]) {
 	c := k.cache
-	if c.remote == nil || k.tiers == MemoryOnly {
+	if c.remote == nil {
 		return
 	}
 	ops := make([]Op, 0, len(members)+2)
@@ -256,7 +275,7 @@ func (k *Keyspace[K, V]) lookAll(ctx context.Context, members []*member[K, V]) {
 	replies := make([]Reply, len(ops)+len(gens.ops))
 	if gens.err == nil {
 		c.remote.Do(c.readContext(ctx, sent), append(ops, gens.ops...), replies)
-		c.observe(replies[0].Err)
+		c.observe(replies[0].Err, sent)
 		gens.adoptFound(replies[len(ops):], sent)
 	}
 	second := &secondLook{all: func() (deps []string) {

@@ -2,6 +2,7 @@ package larder
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -169,8 +170,13 @@ func (c *Cache) covered(e *Epoch, now int64) bool {
 	return e.AsOf() >= clock.Add(now, -c.opts.MaxStaleness) && e.Alive()
 }
 
-// observe tells the breaker how a remote call ended.
-func (c *Cache) observe(err error) {
+// observe tells the breaker how a remote call that began at sent ended. A
+// caller whose own deadline came before a server could have answered says
+// nothing about it.
+func (c *Cache) observe(err error, sent int64) {
+	if errors.Is(err, context.DeadlineExceeded) && clock.Now()-sent < int64(c.opts.ReadTimeout)/10 {
+		return
+	}
 	if c.breaker.record(err) {
 		c.state.change(c.opts.Logger, stateBreakerOpen, err)
 		c.board.WakeAll() // as in beat

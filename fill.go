@@ -55,7 +55,7 @@ func (k *Keyspace[K, V]) fill(ctx context.Context, landings []*landing[K, V]) {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), c.opts.WriteTimeout)
 		c.remote.Do(ctx, append(ops, again.ops...), replies)
 		cancel()
-		c.observe(replies[0].Err)
+		c.observe(replies[0].Err, sent)
 		again.adoptFound(replies[len(ops):], sent)
 	}
 	for i, l := range landed {

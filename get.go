@@ -312,7 +312,7 @@ func (k *Keyspace[K, V]) look(ctx context.Context, f *flight.Flight[guard, outco
 		l.reply = c.gens.read(ctx, r.deps, l.gens, r.entry)
 	}
 	l.err = l.reply.Err
-	c.observe(l.err)
+	c.observe(l.err, l.sent)
 	if l.err == nil && (!l.epoch.Alive() || !c.covered(l.epoch, clock.Now())) {
 		l.err = ErrUnavailable
 	}

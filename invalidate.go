@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"github.com/larder-go/larder/internal/clock"
 )
 
 // Invalidate makes every target outdated, in one round trip. Call it after the
@@ -156,8 +158,9 @@ func (c *Cache) sendBatch(ctx context.Context, ops []Op) []Reply {
 	}
 	ctx, cancel := context.WithTimeout(ctx, c.opts.WriteTimeout)
 	defer cancel()
+	sent := clock.Now()
 	c.remote.Do(ctx, ops, replies)
-	c.observe(replies[0].Err)
+	c.observe(replies[0].Err, sent)
 	return replies
 }
 

@@ -46,7 +46,7 @@ func (k *Keyspace[K, V]) acquire(ctx context.Context, candidates []*candidate[K,
 	replies := make([]Reply, len(all))
 	if ensured.err == nil {
 		c.remote.Do(c.readContext(ctx, now), all, replies)
-		c.observe(replies[0].Err)
+		c.observe(replies[0].Err, now)
 		rest := replies[len(ops):]
 		ensured.adopt(rest, now)
 		ensured.adoptHeads(rest[len(ensured.ops):])
@@ -157,7 +157,7 @@ func (e *ensuring) send(ctx context.Context) error {
 	now := clock.Now()
 	replies := make([]Reply, len(ops))
 	e.cache.remote.Do(e.cache.readContext(ctx, now), ops, replies)
-	e.cache.observe(replies[0].Err)
+	e.cache.observe(replies[0].Err, now)
 	e.adopt(replies, now)
 	e.adoptHeads(replies[len(e.ops):])
 	return e.err
@@ -286,7 +286,8 @@ func (c *Cache) do(ctx context.Context, ops []Op) []Reply {
 	}
 	ctx, cancel := context.WithTimeout(ctx, c.opts.WriteTimeout)
 	defer cancel()
+	sent := clock.Now()
 	c.remote.Do(ctx, ops, replies)
-	c.observe(replies[0].Err)
+	c.observe(replies[0].Err, sent)
 	return replies
 }

@@ -48,14 +48,13 @@ func (k *Keyspace[K, V]) peek(ctx context.Context, key K, hash uint64, config re
 	}
 	f := flight.New[guard, outcome[V]](guard{})
 	if k.tiers == MemoryOnly {
-		found, p, err := k.consultGenerations(ctx, f, &r)
+		a := capture[K, V]{r: &r, f: f}
+		k.captureGenerations(ctx, []*capture[K, V]{&a}, false)
 		switch {
-		case err != nil:
-			return found, err
-		case p == nil:
-			return found, nil
-		case p.kind == bypassError:
-			return found, ErrUnavailable
+		case a.p == nil:
+			return a.found, nil
+		case a.p.kind == bypassError:
+			return found, firstOf(ctx.Err(), ErrUnavailable)
 		}
 		return found, ErrMiss
 	}

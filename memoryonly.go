@@ -6,75 +6,143 @@ import (
 
 	"github.com/larder-go/larder/internal/clock"
 	"github.com/larder-go/larder/internal/flight"
+	"github.com/larder-go/larder/internal/ticket"
 )
 
-// consultGenerations serves [MemoryOnly] keyspaces: Redis holds a generation
-// for the key itself beside those of its tags, and a memory entry is current
-// if it was loaded under the generations that Redis has now.
-func (k *Keyspace[K, V]) consultGenerations(ctx context.Context, f *flight.Flight[guard, outcome[V]], r *request[K, V]) (found outcome[V], _ *permit, err error) {
-	c := k.cache
-	entryTicket := c.board.Issue(r.entry)
-	if c.pending.has(r.entry, r.deps) {
-		return found, k.plainPermit(r, bypassPending), nil
-	}
-	sent := clock.Now()
-	epoch := c.usableEpoch(r.entry, sent)
-	if epoch == nil {
-		return found, k.plainPermit(r, bypassError), nil
-	}
-	if !c.honours(r.token) { // after the epoch: another server ends it
-		return found, k.plainPermit(r, bypassPending), nil
-	}
-	gens := make([]*generation, len(r.deps))
-	proof := f.Prove()
-	least, copies := c.gens.proven(r.deps, r.floor, gens)
-	if copies {
-		least, proof = min(sent, least), 0
-	} else {
-		least = sent
-		reply := c.gens.read(c.readContext(ctx, sent), r.deps, gens, "")
-		c.observe(reply.Err)
-		if reply.Err != nil {
-			return k.plainUnlessEnded(ctx, r)
-		}
-	}
-	heads, err := k.ensureAll(ctx, r, gens)
-	if err != nil || !epoch.Alive() {
-		return k.plainUnlessEnded(ctx, r)
-	}
-	if anyHeld(gens) {
-		return found, k.plainPermit(r, bypassHeld), nil
-	}
-	h := head{ticket: entryTicket, epoch: epoch, evidence: least, tags: gens}
-	if e := k.sameGenerations(r, gens); e != nil {
-		h.hard, h.negative = e.hard, e.negative
-		k.keep(r, h, e.value, int(e.weight-weightOf(0, len(e.tags))))
-		return outcome[V]{value: e.value, negative: e.negative, source: sourceMemory, shared: true,
-			evidence: least, proof: proof}, nil, nil
-	}
-	return found, &permit{kind: bypassMemory, epoch: epoch, gens: gens, ticket: entryTicket, least: least, heads: heads}, nil
+// capture is one key of a [MemoryOnly] keyspace on its way: Redis holds a
+// generation for the key itself beside those of its tags, and a memory entry
+// is current if it was loaded under the generations that Redis has now.
+type capture[K comparable, V any] struct {
+	r      *request[K, V]
+	f      *flight.Flight[guard, outcome[V]]
+	ticket ticket.Ticket
+	epoch  *Epoch
+	gens   []*generation // as request.deps
+	least  int64         // their evidence
+	proof  int
+	copied bool // gens come from copies
+
+	found outcome[V] // set if p is nil
+	p     *permit
 }
 
-func (k *Keyspace[K, V]) plainUnlessEnded(ctx context.Context, r *request[K, V]) (found outcome[V], _ *permit, err error) {
-	if ctx.Err() != nil {
+// refuse decides that the key is loaded and why nothing is captured for it.
+func (k *Keyspace[K, V]) refuse(a *capture[K, V], why bypass) { a.p = k.plainPermit(a.r, why) }
+
+// consultGenerations is consult for [MemoryOnly] keyspaces.
+func (k *Keyspace[K, V]) consultGenerations(ctx context.Context, f *flight.Flight[guard, outcome[V]], r *request[K, V]) (found outcome[V], _ *permit, err error) {
+	a := capture[K, V]{r: r, f: f}
+	k.captureGenerations(ctx, []*capture[K, V]{&a}, true)
+	if a.p != nil && a.p.kind == bypassError && ctx.Err() != nil {
 		return found, nil, ctx.Err()
 	}
-	return found, k.plainPermit(r, bypassError), nil
+	return a.found, a.p, nil
 }
 
-// ensureAll creates the generations that are missing or due for renewal, and
-// captures the heads of the logs if loaders may add tags.
-func (k *Keyspace[K, V]) ensureAll(ctx context.Context, r *request[K, V], gens []*generation) (heads, error) {
+// captureGenerations finds the generations of all keys in one round trip,
+// creates in another those that are missing if create is set, and decides
+// about each key.
+func (k *Keyspace[K, V]) captureGenerations(ctx context.Context, captures []*capture[K, V], create bool) {
+	sent := clock.Now()
+	var asked []*capture[K, V]
+	for _, a := range captures {
+		if k.openCapture(a, sent) {
+			asked = append(asked, a)
+		}
+	}
+	if !k.readCaptures(ctx, asked, sent) {
+		return
+	}
 	e := ensuring{cache: k.cache}
-	e.add(r.deps, gens)
-	if k.dynamic {
-		e.addHeads()
+	if create {
+		for _, a := range asked {
+			e.add(a.r.deps, a.gens)
+		}
+		if k.dynamic && len(asked) > 0 {
+			e.addHeads()
+		}
 	}
-	err := e.send(ctx)
-	if err == nil {
-		e.fill(r.deps, gens)
+	failed := e.send(ctx) != nil
+	for _, a := range asked {
+		if failed || !a.epoch.Alive() {
+			k.refuse(a, bypassError)
+			continue
+		}
+		e.fill(a.r.deps, a.gens)
+		k.closeCapture(a, e.heads)
 	}
-	return e.heads, err
+}
+
+// openCapture issues the ticket of a key and reports whether Redis can be
+// asked about it. What copies prove is set.
+func (k *Keyspace[K, V]) openCapture(a *capture[K, V], sent int64) bool {
+	c := k.cache
+	a.ticket = c.board.Issue(a.r.entry)
+	if c.pending.has(a.r.entry, a.r.deps) {
+		k.refuse(a, bypassPending)
+		return false
+	}
+	if a.epoch = c.usableEpoch(a.r.entry, sent); a.epoch == nil {
+		k.refuse(a, bypassError)
+		return false
+	}
+	if !c.honours(a.r.token) { // after the epoch: another server ends it
+		k.refuse(a, bypassPending)
+		return false
+	}
+	a.gens = make([]*generation, len(a.r.deps))
+	a.proof = a.f.Prove()
+	if a.least, a.copied = c.gens.proven(a.r.deps, a.r.floor, a.gens); a.copied {
+		a.least, a.proof = min(sent, a.least), 0
+	} else {
+		a.least = sent
+	}
+	return true
+}
+
+// readCaptures reads the generations that copies do not prove.
+func (k *Keyspace[K, V]) readCaptures(ctx context.Context, asked []*capture[K, V], sent int64) bool {
+	var deps []string
+	for _, a := range asked {
+		if !a.copied {
+			deps = append(deps, a.r.deps...)
+		}
+	}
+	if len(deps) == 0 {
+		return true
+	}
+	gens := make([]*generation, len(deps))
+	reply := k.cache.gens.read(k.cache.readContext(ctx, sent), deps, gens, "")
+	k.cache.observe(reply.Err, sent)
+	if reply.Err != nil {
+		for _, a := range asked {
+			k.refuse(a, bypassError)
+		}
+		return false
+	}
+	for _, a := range asked {
+		if !a.copied {
+			gens = gens[copy(a.gens, gens):]
+		}
+	}
+	return true
+}
+
+// closeCapture decides whether the memory entry of a key is current.
+func (k *Keyspace[K, V]) closeCapture(a *capture[K, V], heads heads) {
+	if anyHeld(a.gens) {
+		k.refuse(a, bypassHeld)
+		return
+	}
+	e := k.sameGenerations(a.r, a.gens)
+	if e == nil {
+		a.p = &permit{kind: bypassMemory, epoch: a.epoch, gens: a.gens, ticket: a.ticket, least: a.least, heads: heads}
+		return
+	}
+	h := head{ticket: a.ticket, epoch: a.epoch, evidence: a.least, tags: a.gens, hard: e.hard, negative: e.negative}
+	k.keep(a.r, h, e.value, int(e.weight-weightOf(0, len(e.tags))))
+	a.found = outcome[V]{value: e.value, negative: e.negative, source: sourceMemory, shared: true,
+		evidence: a.least, proof: a.proof}
 }
 
 // sameGenerations returns the memory entry of the key, live or not, if it was
@@ -88,7 +156,7 @@ func (k *Keyspace[K, V]) sameGenerations(r *request[K, V], gens []*generation) *
 		return nil
 	}
 	for i, g := range h.tags {
-		if g.key != gens[i].key || g.value != gens[i].value {
+		if gens[i] == nil || g.key != gens[i].key || g.value != gens[i].value {
 			return nil
 		}
 	}

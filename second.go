@@ -48,8 +48,9 @@ func (s *secondLook) missing(deps []string) (ask []string) {
 
 func (s *secondLook) read(ctx context.Context, c *Cache, ask []string) bool {
 	gens := make([]*generation, len(ask))
-	reply := c.gens.read(c.readContext(ctx, clock.Now()), ask, gens, "")
-	c.observe(reply.Err)
+	sent := clock.Now()
+	reply := c.gens.read(c.readContext(ctx, sent), ask, gens, "")
+	c.observe(reply.Err, sent)
 	if reply.Err != nil {
 		return false
 	}

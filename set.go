@@ -138,8 +138,9 @@ func (k *Keyspace[K, V]) setRemotely(ctx context.Context, writes []write[K, V]) 
 	ctx, cancel := context.WithTimeout(ctx, c.opts.WriteTimeout)
 	defer cancel()
 	replies := make([]Reply, len(ops))
+	sent := clock.Now()
 	c.remote.Do(ctx, ops, replies)
-	c.observe(replies[0].Err)
+	c.observe(replies[0].Err, sent)
 	for i := range replies {
 		switch {
 		case replies[i].Err != nil:
