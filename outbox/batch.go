@@ -18,13 +18,14 @@ type outcome struct {
 	waiting, refused int64   // that stay because the cache failed, or because they name nothing
 	err              error   // why the first of them stays
 	stop             bool    // database or cache fail altogether
+	broken           bool    // it is the database
 }
 
 // with returns the sum of two outcomes, without the rows that are done.
 func (o outcome) with(more outcome) outcome {
 	return outcome{
 		waiting: o.waiting + more.waiting, refused: o.refused + more.refused,
-		err: firstOf(o.err, more.err), stop: o.stop || more.stop,
+		err: firstOf(o.err, more.err), stop: o.stop || more.stop, broken: o.broken || more.broken,
 	}
 }
 
@@ -120,14 +121,14 @@ func firstOf(a, b error) error {
 	return b
 }
 
-// report makes the outcome of a sweep known. One that stopped early has not
-// seen every row, so it says only what fails.
-func (b *Box) report(ctx context.Context, total outcome) {
+// report makes the outcome of a sweep known. One that has not seen the whole
+// table says only what fails.
+func (b *Box) report(ctx context.Context, total outcome, whole bool) {
 	b.counts.waiting.Store(total.waiting)
 	if total.waiting > 0 {
 		b.state.note(ctx, cache, total.err)
 	}
-	if total.stop {
+	if !whole {
 		return
 	}
 	if total.waiting == 0 {

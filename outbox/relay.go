@@ -112,19 +112,36 @@ func (s *sweeper) try(ctx context.Context) bool {
 	if err != nil {
 		return false
 	}
+	served, confirmed := s.carryOut(ctx, newest)
+	if served {
+		s.box.state.note(ctx, database, nil)
+	}
+	return confirmed
+}
+
+// carryOut sweeps over the abandoned rows. It reports whether the database
+// served all of it and whether everything was confirmed.
+func (s *sweeper) carryOut(ctx context.Context, newest int64) (served, confirmed bool) {
 	last := s.seen
 	s.seen = newest
 	if newest == 0 {
 		s.after = 0
-		s.box.report(ctx, outcome{})
-		return true
+		s.box.report(ctx, outcome{}, true)
+		return true, true
 	}
 	if last == 0 {
-		return true
+		return true, true
 	}
-	var out outcome
-	s.after, out = s.box.sweep(ctx, s.after, last)
-	return !out.stop && out.waiting == 0
+	for {
+		begun, out := s.after, outcome{}
+		s.after, out = s.box.sweep(ctx, begun, last)
+		if out.stop || out.waiting > 0 {
+			return !out.broken, false
+		}
+		if begun == 0 {
+			return true, true
+		}
+	}
 }
 
 // Flush carries out every row that is committed by now, whoever wrote it: after
@@ -146,11 +163,12 @@ func (b *Box) Flush(ctx context.Context) error {
 // stops when database or cache fail for a whole batch, and returns where the
 // next sweep should begin.
 func (b *Box) sweep(ctx context.Context, after, last int64) (next int64, total outcome) {
-	defer func() { b.report(ctx, total) }()
+	whole := after == 0
+	defer func() { b.report(ctx, total, whole && !total.stop) }()
 	for !total.stop {
 		rows, err := b.read(ctx, after, last)
 		if err != nil {
-			return after, total.with(outcome{err: err, stop: true})
+			return after, total.with(outcome{err: err, stop: true, broken: true})
 		}
 		if len(rows) == 0 {
 			return 0, total
@@ -159,7 +177,7 @@ func (b *Box) sweep(ctx context.Context, after, last int64) (next int64, total o
 		total = total.with(out)
 		b.counts.relayed.Add(int64(len(out.done)))
 		if err := b.remove(ctx, out.done); err != nil {
-			return after, total.with(outcome{err: err, stop: true})
+			return after, total.with(outcome{err: err, stop: true, broken: true})
 		}
 		after = rows[len(rows)-1].id
 	}

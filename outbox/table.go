@@ -93,9 +93,8 @@ func (b *Box) read(ctx context.Context, after, last int64) (out []row, err error
 	defer cancel()
 	defer func() {
 		if err != nil {
-			err = fmt.Errorf("outbox: read: %w", err)
+			err = b.broken(ctx, fmt.Errorf("outbox: read: %w", err))
 		}
-		b.state.note(ctx, database, err)
 	}()
 	rows, err := b.db.QueryContext(bounded, b.sql.read, after, last, b.opts.BatchSize)
 	if err != nil {
@@ -117,10 +116,9 @@ func (b *Box) newest(ctx context.Context) (id int64, err error) {
 	bounded, cancel := context.WithTimeout(ctx, statementTime)
 	defer cancel()
 	if err = b.db.QueryRowContext(bounded, b.sql.newest).Scan(&id); err != nil {
-		err = fmt.Errorf("outbox: read: %w", err)
+		return 0, b.broken(ctx, fmt.Errorf("outbox: read: %w", err))
 	}
-	b.state.note(ctx, database, err)
-	return id, err
+	return id, nil
 }
 
 // remove deletes rows. Those that are gone already do no harm.
@@ -135,8 +133,16 @@ func (b *Box) remove(ctx context.Context, ids []int64) error {
 	bounded, cancel := context.WithTimeout(ctx, statementTime)
 	defer cancel()
 	if _, err = b.db.ExecContext(bounded, b.sql.remove, string(list)); err != nil {
-		err = fmt.Errorf("outbox: delete: %w", err)
+		return b.broken(ctx, fmt.Errorf("outbox: delete: %w", err))
 	}
+	b.state.note(ctx, database, nil)
+	return nil
+}
+
+// broken notes that the database failed. That it works again says a deletion,
+// or a poll that came to its end: while somebody holds SQLite's lock, reads
+// succeed.
+func (b *Box) broken(ctx context.Context, err error) error {
 	b.state.note(ctx, database, err)
 	return err
 }
