@@ -27,6 +27,7 @@ type Cache struct {
 
 	board  *ticket.Board
 	memory *memoryTier // nil: none
+	front  *memory.Front[head]
 	gens   *generations
 	reads  *deadline.Source
 
@@ -86,7 +87,8 @@ func newCache(remote Remote, opts Options) (*Cache, error) {
 	c.ctx, c.cancel = context.WithCancel(context.Background())
 	var err error
 	if opts.MemoryBytes > 0 {
-		if c.memory, err = memory.New[uint64](uint64(opts.MemoryBytes), weighHead); err != nil {
+		c.front = memory.NewFront[head](frontSlots(opts.MemoryBytes))
+		if c.memory, err = memory.New(uint64(opts.MemoryBytes), weighHead, c.front.Drop); err != nil {
 			return nil, err
 		}
 	}
@@ -96,11 +98,12 @@ func newCache(remote Remote, opts Options) (*Cache, error) {
 	return c, nil
 }
 
-// stripes returns how many stripes the board of tickets has: one for each 256
-// bytes of memory. Without a memory tier tickets still guard generations and
+// stripes returns how many stripes the board of tickets has for entries: one
+// for each 2 KiB of memory, so that those in use fit the processor's cache; a
+// change elsewhere then kills a few entries beside its own. Without a memory tier tickets still guard generations and
 // flights, and wake who waits for a lease; too few would wake all the others.
 func stripes(memoryBytes int64, shared bool) int {
-	n := int(max(memoryBytes, 0) / 256)
+	n := int(max(memoryBytes, 0) / 2048)
 	if shared {
 		return max(n, 1<<14)
 	}

@@ -1,6 +1,8 @@
 package larder
 
 import (
+	"math/bits"
+
 	"github.com/larder-go/larder/internal/frame"
 	"github.com/larder-go/larder/internal/memory"
 	"github.com/larder-go/larder/internal/ticket"
@@ -95,6 +97,16 @@ func (g *generation) live() bool { return g.ticket.Live() && g.epoch.Alive() }
 type memoryTier = memory.Tier[uint64, head]
 
 func weighHead(h *head) uint32 { return h.weight }
+
+// frontSlots returns how many entries the front of a budget finds: few enough
+// to stay in the processor's cache, which is what makes it worth having.
+func frontSlots(budget int64) int {
+	return 1 << bits.Len64(uint64(min(max(budget/1024, 64), 1<<14)-1))
+}
+
+// sampled picks about one reading of the clock in eight, whatever the rhythm of
+// the readings.
+func sampled(now int64) bool { return uint64(now)*0x9E3779B97F4A7C15>>61 == 0 }
 
 // tagList returns gens as the tags of an entry, without allocating when the
 // namespace is alone.

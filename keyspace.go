@@ -5,6 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"hash/maphash"
+	"math/bits"
+	"math/rand/v2"
+	"reflect"
 	"slices"
 	"strings"
 	"time"
@@ -34,6 +37,8 @@ type space struct {
 	cache     *Cache
 	name      string
 	seed      maphash.Seed
+	mixer     uint64      // random
+	word      bool        // keys are integers of 64 bits
 	memory    *memoryTier // nil: values are not kept in memory
 	tiers     Tiers
 	codec     uint8
@@ -69,6 +74,8 @@ func newKeyspace[K comparable, V any](cache *Cache, name string, opts KeyspaceOp
 		cache:     cache,
 		name:      name,
 		seed:      maphash.MakeSeed(),
+		mixer:     rand.Uint64(),
+		word:      isWord(reflect.TypeFor[K]().Kind()),
 		memory:    cache.memory,
 		tiers:     opts.Tiers,
 		codec:     opts.Codec.ID(),
@@ -87,6 +94,17 @@ func newKeyspace[K comparable, V any](cache *Cache, name string, opts KeyspaceOp
 		return name
 	}
 	return k, nil
+}
+
+// isWord tells integers that take 64 bits.
+func isWord(kind reflect.Kind) bool {
+	switch kind {
+	case reflect.Int64, reflect.Uint64:
+		return true
+	case reflect.Int, reflect.Uint, reflect.Uintptr:
+		return bits.UintSize == 64
+	}
+	return false
 }
 
 // declare registers s under a label of its own.

@@ -243,6 +243,6 @@ func (k *Keyspace[K, V]) keepLocally(r *request[K, V], p *permit, o *outcome[V],
 	// Looked at after the insertion: a sweep that ended the ticket later finds
 	// the entry.
 	if p.kind == bypassNone && !p.sweep.Live() {
-		k.memory.Delete(r.hash)
+		k.cache.board.Kill(r.entry)
 	}
 }

@@ -128,7 +128,8 @@ func (c *Cache) forget(pattern string) (n int) {
 		return 0
 	}
 	for hash, h := range c.memory.All() {
-		if h.ticket.Live() && glob.Match(pattern, h.owner.nameOf(h)) {
+		if name := h.owner.nameOf(h); h.ticket.Live() && glob.Match(pattern, name) {
+			c.board.Kill(name)
 			c.memory.Delete(hash)
 			n++
 		}

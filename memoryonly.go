@@ -2,7 +2,6 @@ package larder
 
 import (
 	"context"
-	"unsafe"
 
 	"github.com/larder-go/larder/internal/clock"
 	"github.com/larder-go/larder/internal/flight"
@@ -151,17 +150,14 @@ func (k *Keyspace[K, V]) sameGenerations(r *request[K, V], gens []*generation) *
 	if k.memory == nil {
 		return nil
 	}
-	h := k.memory.Get(r.hash)
-	if h == nil || h.owner != &k.space || h.epoch == nil || clock.Now() >= h.hard || len(h.tags) != len(gens) {
+	e := k.own(k.memory.Get(r.hash), r.key)
+	if e == nil || e.epoch == nil || clock.Now() >= e.hard || len(e.tags) != len(gens) {
 		return nil
 	}
-	for i, g := range h.tags {
+	for i, g := range e.tags {
 		if gens[i] == nil || g.key != gens[i].key || g.value != gens[i].value {
 			return nil
 		}
 	}
-	if e := (*entry[K, V])(unsafe.Pointer(h)); e.key == r.key { // sound as in remembered
-		return e
-	}
-	return nil
+	return e
 }

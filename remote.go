@@ -14,9 +14,10 @@ import (
 // generations, not commands. Package redistier implements it on Redis, package
 // lardertest on a map; one conformance suite binds both.
 //
-// Keys passed to a Remote are those it returned from EntryKey, TagKey or
-// NamespaceKey. All methods may be called concurrently. No method waits longer
-// than its context allows.
+// Keys passed to a Remote are those it returned from EntryKey, TagKey,
+// NamespaceKey or LogKey. Keys of entries never begin with '#', all others do.
+// All methods may be called concurrently. No method waits longer than its
+// context allows.
 type Remote interface {
 	// EntryKey returns the key that holds the entry called name.
 	EntryKey(name string) string

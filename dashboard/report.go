@@ -1,10 +1,13 @@
 package dashboard
 
 import (
+	"crypto/sha256"
 	"encoding/json"
+	"fmt"
 	"io"
 	"strings"
 	"time"
+	"unicode/utf8"
 )
 
 // MaxReportCases is the most cases of one report.
@@ -26,6 +29,18 @@ type Report struct {
 	DurationMS int64 `json:"duration"`
 	// Warnings say what was odd but could be read, at most 20.
 	Warnings []string `json:"warnings"`
+	// Failure says why the run failed beside its cases, as when a package could not
+	// be built; empty when nothing did. Such a run never passed.
+	Failure string `json:"failure,omitempty"`
+}
+
+// Verdict is that of the counts, except that a run with a Failure did not pass.
+func (r Report) Verdict() Status {
+	v := r.Counts().Verdict()
+	if v == StatusPassed && r.Failure != "" {
+		return StatusError
+	}
+	return v
 }
 
 // ReportCase is one case of a report.
@@ -121,13 +136,30 @@ type ReportSummary struct {
 	Suites          int        `json:"suites"`
 	ReportStartedAt *time.Time `json:"report_started_at,omitempty"`
 	Warnings        []string   `json:"warnings,omitempty"`
+	Failure         string     `json:"failure,omitempty"`
 }
 
 // Summary returns the results_summary for the report.
 func (r Report) Summary() json.RawMessage {
-	out, err := json.Marshal(ReportSummary{Format: r.Format, Suites: r.Suites, ReportStartedAt: r.StartedAt, Warnings: r.Warnings})
+	out, err := json.Marshal(ReportSummary{Format: r.Format, Suites: r.Suites, ReportStartedAt: r.StartedAt, Warnings: r.Warnings, Failure: r.Failure})
 	if err != nil {
 		return json.RawMessage("{}")
 	}
 	return out
+}
+
+// FitName returns a name that a case can have: never empty, valid UTF-8, without
+// U+0000 and at most [MaxCaseName] characters. What is longer keeps its beginning
+// and a hash of the whole, so that it stays itself from run to run.
+func FitName(name string) string {
+	name = strings.TrimSpace(strings.ReplaceAll(strings.ToValidUTF8(name, "\uFFFD"), "\x00", "\u2400"))
+	if name == "" {
+		return "(unnamed)"
+	}
+	if utf8.RuneCountInString(name) <= MaxCaseName {
+		return name
+	}
+	sum := sha256.Sum256([]byte(name))
+	head := []rune(name)[:MaxCaseName-10]
+	return fmt.Sprintf("%s… %x", strings.TrimSpace(string(head)), sum[:4])
 }

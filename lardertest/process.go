@@ -81,6 +81,9 @@ func (p *process) end(sig syscall.Signal) error {
 
 // start starts the process and waits until it answers.
 func (s *RedisServer) start(ctx context.Context) error {
+	if err := s.configure(); err != nil {
+		return err
+	}
 	log, err := os.Create(s.logPath())
 	if err != nil {
 		return err

@@ -45,6 +45,8 @@ type RedisOptions struct {
 	Password string
 	// Args are further directives: "--maxmemory", "2mb".
 	Args []string
+
+	sentinel string // not empty: a Sentinel with this configuration
 }
 
 // ErrNoRedis reports that there is no program to start a Redis server with.
@@ -250,6 +252,9 @@ func (s *RedisServer) dial(timeout time.Duration) (*respConn, error) {
 }
 
 func (s *RedisServer) args() []string {
+	if s.opts.sentinel != "" {
+		return []string{s.configPath(), "--sentinel"}
+	}
 	args := []string{
 		"--port", strconv.Itoa(s.port), "--bind", s.Host(), "--dir", s.opts.Dir,
 		"--daemonize", "no", "--save", "", "--appendonly", "no",
@@ -267,6 +272,21 @@ func (s *RedisServer) args() []string {
 		args = append(args, "--requirepass", s.opts.Password)
 	}
 	return append(args, s.opts.Args...)
+}
+
+func (s *RedisServer) configPath() string { return filepath.Join(s.opts.Dir, "sentinel.conf") }
+
+// configure writes the file in which a Sentinel keeps what it learns, unless it
+// has one.
+func (s *RedisServer) configure() error {
+	if s.opts.sentinel == "" {
+		return nil
+	}
+	if _, err := os.Stat(s.configPath()); err == nil {
+		return nil
+	}
+	text := fmt.Sprintf("port %d\nbind %s\ndir %s\n%s", s.port, s.Host(), s.opts.Dir, s.opts.sentinel)
+	return os.WriteFile(s.configPath(), []byte(text), 0o600)
 }
 
 func (s *RedisServer) logPath() string { return filepath.Join(s.opts.Dir, "redis.log") }

@@ -17,9 +17,10 @@ import (
 	"github.com/larder-go/larder/dashboard/upload"
 )
 
-// Options configure the API. Store and Formats are required.
+// Options configure the API. Store, Admin and Formats are required.
 type Options struct {
 	Store   dashboard.Store
+	Admin   dashboard.Admin
 	Formats upload.Formats
 	// Log receives failures of the server; those of clients are not logged.
 	// Default: slog.Default().
@@ -106,6 +107,13 @@ func (a *api) routes() []route {
 		{"GET", "/dashboard/test-types-distribution", a.testTypes},
 		{"GET", "/dashboard/performance-metrics", a.performance},
 		{"GET", "/dashboard/health", a.health},
+		{"GET", "/tokens", a.tokens},
+		{"POST", "/tokens", a.createToken},
+		{"DELETE", "/tokens/{id}", a.revokeToken},
+		{"GET", "/audit", a.audits},
+		{"GET", "/webhooks", a.webhooks},
+		{"POST", "/webhooks", a.createWebhook},
+		{"DELETE", "/webhooks/{id}", a.deleteWebhook},
 		{"GET", "/dashboard/flaky", a.flaky},
 		{"GET", "/dashboard/slowest", a.slowest},
 		{"GET", "/dashboard/top-errors", a.topErrors},

@@ -25,6 +25,7 @@ type client struct {
 	t     *testing.T
 	h     http.Handler
 	store dashboard.Store
+	admin dashboard.Admin
 }
 
 func newClient(t *testing.T) *client {
@@ -34,8 +35,8 @@ func newClient(t *testing.T) *client {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = store.Close() })
-	h := api.New(api.Options{Store: store, Formats: upload.Formats{"junit": ingest.JUnit}, Log: slog.New(slog.DiscardHandler), Tick: 2 * time.Millisecond})
-	return &client{t, h, store}
+	h := api.New(api.Options{Store: store, Admin: store, Formats: upload.Formats{"junit": ingest.JUnit}, Log: slog.New(slog.DiscardHandler), Tick: 2 * time.Millisecond})
+	return &client{t, h, store, store}
 }
 
 // do sends a request; a body makes it JSON.

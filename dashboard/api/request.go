@@ -2,6 +2,7 @@ package api
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -196,4 +197,18 @@ func replyList[T any](w http.ResponseWriter, r *http.Request, list dashboard.Lis
 		list.Items = []T{}
 	}
 	return reply(w, http.StatusOK, list.Items)
+}
+
+// adminList is a list without filters.
+func adminList[T any](w http.ResponseWriter, r *http.Request, read func(context.Context, dashboard.Page) (dashboard.List[T], error)) error {
+	q := params(r)
+	page := q.page()
+	if q.err != nil {
+		return q.err
+	}
+	list, err := read(r.Context(), page)
+	if err != nil {
+		return err
+	}
+	return replyList(w, r, list)
 }

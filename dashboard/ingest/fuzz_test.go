@@ -70,3 +70,14 @@ func checkOutcome(t *testing.T, r dashboard.Report, err error) {
 		t.Fatalf("kept %d bytes of text, %d cases, %d warnings", kept, len(r.Cases), len(r.Warnings))
 	}
 }
+
+// FuzzGoTest holds the same of the output of go test -json.
+func FuzzGoTest(f *testing.F) {
+	seed(f, "testdata/gotest/*.out")
+	f.Add([]byte(`{"Action":"pass","Package":"p","Test":"T/a/b","Elapsed":-1e400}`))
+	f.Add([]byte(`{"Action":"fail","Package":"p","Test":"//"}` + "\n" + `{"Action":"run","Package":"p","Test":"/"}`))
+	f.Fuzz(func(t *testing.T, doc []byte) {
+		r, err := small.GoTest(bytes.NewReader(doc))
+		checkOutcome(t, r, err)
+	})
+}

@@ -7,11 +7,8 @@
 package ingest
 
 import (
-	"crypto/sha256"
 	"fmt"
 	"strconv"
-	"strings"
-	"unicode/utf8"
 
 	"github.com/larder-go/larder/dashboard"
 )
@@ -80,7 +77,7 @@ func (b *builder) add(c dashboard.ReportCase, line int) (int, error) {
 	if len(b.report.Cases) == b.limits.Cases {
 		return 0, tooLarge(line, "has more than %d cases", b.limits.Cases)
 	}
-	c.Name = b.unique(FitName(c.Name))
+	c.Name = b.unique(dashboard.FitName(restore(c.Name)))
 	b.report.Cases = append(b.report.Cases, c)
 	return len(b.report.Cases) - 1, nil
 }
@@ -92,7 +89,7 @@ func (b *builder) unique(name string) string {
 		return name
 	}
 	for n := b.names[name]; ; n++ {
-		next := FitName(name + " #" + strconv.Itoa(n))
+		next := dashboard.FitName(name + " #" + strconv.Itoa(n))
 		if b.names[next] == 0 {
 			b.names[next], b.names[name] = 1, n
 			return next
@@ -114,22 +111,6 @@ func (b *builder) keep(s string, size int) string {
 	}
 	b.text += len(s)
 	return s
-}
-
-// FitName returns a name that a case can have: never empty, valid UTF-8, and at
-// most dashboard.MaxCaseName characters; what is longer keeps its beginning and a
-// hash of the whole, so that it stays itself from run to run.
-func FitName(name string) string {
-	name = strings.TrimSpace(strings.ReplaceAll(strings.ToValidUTF8(restore(name), "\uFFFD"), "\x00", "\u2400"))
-	if name == "" {
-		return "(unnamed)"
-	}
-	if utf8.RuneCountInString(name) <= dashboard.MaxCaseName {
-		return name
-	}
-	sum := sha256.Sum256([]byte(name))
-	head := []rune(name)[:dashboard.MaxCaseName-10]
-	return fmt.Sprintf("%s… %x", strings.TrimSpace(string(head)), sum[:4])
 }
 
 // flaky reports whether a case passed after an attempt that did not.

@@ -211,8 +211,8 @@ func TestReadErrorsStayWhatTheyAre(t *testing.T) {
 // Names keep their identity however long they are: the same every time, different
 // for different names, and within the limit.
 func TestLongNames(t *testing.T) {
-	a, b := ingest.FitName(strings.Repeat("é", 300)+"a"), ingest.FitName(strings.Repeat("é", 300)+"b")
-	if a == b || a != ingest.FitName(strings.Repeat("é", 300)+"a") {
+	a, b := dashboard.FitName(strings.Repeat("é", 300)+"a"), dashboard.FitName(strings.Repeat("é", 300)+"b")
+	if a == b || a != dashboard.FitName(strings.Repeat("é", 300)+"a") {
 		t.Fatalf("%q and %q", a, b)
 	}
 	for _, n := range []string{a, b} {

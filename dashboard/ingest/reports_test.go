@@ -61,10 +61,7 @@ func TestReportsOfManyProducers(t *testing.T) {
 
 func checkReport(t *testing.T, path string, want expectation) {
 	t.Helper()
-	parse := map[string]dashboard.ReportParser{"junit": ingest.JUnit}[want.Format]
-	if parse == nil {
-		return
-	}
+	parse := map[string]dashboard.ReportParser{"junit": ingest.JUnit, "gotest": ingest.GoTest}[want.Format]
 	f, err := os.Open(path)
 	if err != nil {
 		t.Fatal(err)

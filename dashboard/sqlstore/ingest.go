@@ -140,7 +140,7 @@ func (t *txn) insertFinished(ctx context.Context, in dashboard.Ingestion) (int64
 		return 0, err
 	}
 	_, err = t.exec(ctx, `UPDATE executions SET status = ?, started_at = ?, ended_at = ?, duration = ?, total = ?, passed = ?, failed = ?, skipped = ?, errors = ?, flaky = ?, results_summary = ? WHERE id = ?`,
-		string(counts.Verdict()), millis(started), millis(ended), in.Report.DurationMS,
+		string(in.Report.Verdict()), millis(started), millis(ended), in.Report.DurationMS,
 		counts.Total, counts.Passed, counts.Failed, counts.Skipped, counts.Errors, flaky, string(in.Report.Summary()), id)
 	if err != nil {
 		return 0, fmt.Errorf("update execution: %w", err)

@@ -2,6 +2,7 @@ package upload
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/larder-go/larder/dashboard"
 )
@@ -23,6 +24,9 @@ func merge(reports []dashboard.Report) dashboard.Report {
 		out.DurationMS += r.DurationMS
 		if r.StartedAt != nil && (out.StartedAt == nil || r.StartedAt.Before(*out.StartedAt)) {
 			out.StartedAt = r.StartedAt
+		}
+		if r.Failure != "" {
+			out.Failure = dashboard.CutText(strings.TrimSpace(out.Failure+"\n"+r.Failure), dashboard.MaxMessage)
 		}
 		for _, c := range r.Cases {
 			c.Name = used.take(c.Name)
@@ -48,7 +52,7 @@ func (n names) take(name string) string {
 	}
 	for {
 		n[name]++
-		candidate := fmt.Sprintf("%s #%d", name, n[name])
+		candidate := dashboard.FitName(fmt.Sprintf("%s #%d", name, n[name]))
 		if n[candidate] == 0 {
 			n[candidate] = 1
 			return candidate

@@ -108,7 +108,8 @@ type navItem struct {
 
 var navigation = []navItem{
 	{Name: "Overview", Path: "/"}, {Name: "Suites", Path: "/suites"}, {Name: "Executions", Path: "/executions"},
-	{Name: "Flaky", Path: "/flaky"}, {Name: "Compare", Path: "/compare"}, {Name: "Upload", Path: "/upload"},
+	{Name: "Flaky", Path: "/flaky"}, {Name: "Compare", Path: "/compare"}, {Name: "Upload", Path: "/upload"}, {Name: "Cache", Path: "/cache"},
+	{Name: "Tokens", Path: "/settings/tokens"},
 }
 
 // view is the answer of a page.

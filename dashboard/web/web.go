@@ -7,6 +7,7 @@
 package web
 
 import (
+	"context"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -16,9 +17,10 @@ import (
 	"github.com/larder-go/larder/dashboard/upload"
 )
 
-// Options configure the pages. Store and Formats are required.
+// Options configure the pages. Store, Admin and Formats are required.
 type Options struct {
 	Store   dashboard.Store
+	Admin   dashboard.Admin
 	Formats upload.Formats
 	// Branch is the default branch, whose newest runs the overview judges. Default "main".
 	Branch string
@@ -27,6 +29,12 @@ type Options struct {
 	// Ingested, when set, is called after each report that was taken in, with
 	// its format and its number of cases.
 	Ingested func(format string, cases int)
+	// SignIn finds out whose a token is; dashboard.ErrNotFound: nobody's.
+	SignIn func(ctx context.Context, token string) (dashboard.Principal, error)
+	// TokenCookie is the name of the cookie in which a browser keeps its token.
+	TokenCookie string
+	// TokenRequired says that changes need a token.
+	TokenRequired bool
 	// Now is the clock. Default: time.Now.
 	Now func() time.Time
 }
@@ -83,6 +91,14 @@ func (s *web) routes() http.Handler {
 		{"GET /flaky", s.flaky},
 		{"GET /compare", s.compare},
 		{"GET /search", s.search},
+		{"GET /settings/tokens", s.settings},
+		{"POST /settings/tokens", s.createToken},
+		{"POST /settings/tokens/{id}/revoke", s.revokeToken},
+		{"POST /settings/webhooks", s.createWebhook},
+		{"POST /settings/webhooks/{id}/delete", s.deleteWebhook},
+		{"GET /login", s.loginPage},
+		{"POST /login", s.login},
+		{"POST /logout", s.logout},
 		{"GET /upload", s.uploadPage},
 		{"POST /upload", s.upload},
 		{"POST /demo", s.demo},

@@ -36,7 +36,8 @@ func newStore(t *testing.T) *sqlstore.Store {
 
 func newPages(t *testing.T, store dashboard.Store) http.Handler {
 	t.Helper()
-	h, err := New(Options{Store: store, Formats: upload.Formats{"junit": ingest.JUnit}, Log: slog.New(slog.DiscardHandler)})
+	admin, _ := store.(dashboard.Admin)
+	h, err := New(Options{Store: store, Admin: admin, Formats: upload.Formats{"junit": ingest.JUnit}, Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
 	}

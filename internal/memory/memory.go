@@ -25,9 +25,10 @@ type Tier[K comparable, E any] struct {
 }
 
 // New returns a tier that holds at most budget bytes as told by weigh, which
-// is called once per insertion and must not call the tier. Entries heavier
-// than an eighth of the budget are not kept.
-func New[K comparable, E any](budget uint64, weigh func(*E) uint32) (*Tier[K, E], error) {
+// is called once per insertion. gone, if not nil, is called with every entry
+// that is evicted, replaced or deleted. Neither may call the tier. Entries
+// heavier than an eighth of the budget are not kept.
+func New[K comparable, E any](budget uint64, weigh func(*E) uint32, gone func(K, *E)) (*Tier[K, E], error) {
 	t := &Tier[K, E]{maxWeight: uint32(min(budget/8, 1<<32-1))}
 	engine, err := otter.New(&otter.Options[K, *E]{
 		MaximumWeight: budget,
@@ -35,6 +36,9 @@ func New[K comparable, E any](budget uint64, weigh func(*E) uint32) (*Tier[K, E]
 		OnAtomicDeletion: func(d otter.DeletionEvent[K, *E]) {
 			if d.WasEvicted() {
 				t.evictions.Add(1)
+			}
+			if gone != nil {
+				gone(d.Key, d.Value)
 			}
 		},
 	})

@@ -24,10 +24,14 @@ const waiterShards = 64
 // methods may be called concurrently.
 type Board struct {
 	seed    maphash.Seed
-	mask    uint64
-	stripes []atomic.Uint64
+	entries uint64          // stripes of entries, a power of two; they come first
+	stripes []atomic.Uint64 // then controlStripes
 	waiters [waiterShards]waiterShard
 }
+
+// controlStripes is the number of stripes of keys that begin with '#', a power
+// of two.
+const controlStripes = 1 << 16
 
 type waiterShard struct {
 	mu sync.Mutex
@@ -41,14 +45,20 @@ type Ticket struct {
 	version uint64
 }
 
-// NewBoard returns a board of at least n stripes, 8 bytes each; n is raised to
-// a power of two and to 64.
+// NewBoard returns a board with at least n stripes for entries, 8 bytes each; n
+// is raised to a power of two and to 64.
 func NewBoard(n int) *Board {
-	size := uint64(1) << bits.Len64(uint64(max(n, 64)-1))
-	return &Board{seed: maphash.MakeSeed(), mask: size - 1, stripes: make([]atomic.Uint64, size)}
+	entries := uint64(1) << bits.Len64(uint64(max(n, 64)-1))
+	return &Board{seed: maphash.MakeSeed(), entries: entries, stripes: make([]atomic.Uint64, entries+controlStripes)}
 }
 
-func (b *Board) index(key string) uint64 { return maphash.String(b.seed, key) & b.mask }
+func (b *Board) index(key string) uint64 {
+	hash := maphash.String(b.seed, key)
+	if len(key) > 0 && key[0] == '#' {
+		return b.entries + hash&(controlStripes-1)
+	}
+	return hash & (b.entries - 1)
+}
 
 // Issue returns a ticket for key. To prove something it must be issued before
 // the request is sent whose reply it is to guard.

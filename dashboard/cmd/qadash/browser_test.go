@@ -126,3 +126,22 @@ func TestPagesAreReachedByAddressAndLink(t *testing.T) {
 	b.Run(chromedp.Focus(`.strip.big a`), chromedp.KeyEvent(kb.ArrowRight))
 	b.Until(`document.activeElement === document.querySelectorAll('.strip.big a')[1]`)
 }
+
+// Where tokens are required, a browser signs in once, makes a token and signs out.
+func TestABrowserSignsInAndOut(t *testing.T) {
+	const token = "0123456789abcdef0123"
+	h, _ := newServer(t, "AUTH_MODE", "token", "ADMIN_TOKEN", token)
+	b := browsertest.New(t, h)
+	b.Open("/settings/tokens")
+	b.Until(`location.pathname === '/login'`)
+	b.Run(chromedp.SendKeys(`input[name=token]`, token+"\r"))
+	b.Until(`location.pathname === '/settings/tokens' && document.querySelector('main').innerText.includes('ADMIN_TOKEN')`)
+	b.Run(chromedp.SendKeys(`input[name=name]`, "ci\r"))
+	b.Until(`document.querySelector('#h-secret')?.innerText === 'The secret of ci' && document.querySelector('pre').innerText.startsWith('qad_')`)
+	b.Run(chromedp.Click(`form[action$="/revoke"] button`))
+	b.Until(`document.querySelector('main').innerText.includes('revoked now') && document.querySelector('main').innerText.includes('token.revoke')`)
+	b.Run(chromedp.Click(`form[action="/logout"] button`))
+	b.Until(`location.pathname === '/'`)
+	b.Open("/settings/tokens")
+	b.Until(`location.pathname === '/login'`)
+}

@@ -86,17 +86,21 @@ func assemble(c config.Config, b *backend, log *slog.Logger) (*server.Server, er
 	streams := prometheus.NewGauge(prometheus.GaugeOpts{Name: "qadash_event_streams", Help: "Clients that follow an execution."})
 	registry.MustRegister(streams)
 	ending := make(chan struct{})
-	pages, err := web.New(web.Options{Store: b.store, Formats: formats, Branch: c.Branch, Log: log, Ingested: ingested})
+	access := server.Access{Required: c.RequiresToken(), AdminToken: c.AdminToken, Tokens: b.admin}
+	pages, err := web.New(web.Options{
+		Store: b.store, Admin: b.admin, Formats: formats, Branch: c.Branch, Log: log, Ingested: ingested,
+		SignIn: access.Authenticate, TokenCookie: server.TokenCookie, TokenRequired: access.Required,
+	})
 	if err != nil {
 		return nil, err
 	}
 	return server.New(server.Options{
 		API: api.New(api.Options{
-			Store: b.store, Formats: formats, Log: log, Ingested: ingested, Branch: c.Branch, Ending: ending,
+			Store: b.store, Admin: b.admin, Formats: formats, Log: log, Ingested: ingested, Branch: c.Branch, Ending: ending,
 			Streams: func(by int) { streams.Add(float64(by)) },
 		}),
 		Pages: pages, Ping: b.store.Ping, CacheConnected: b.connected, Registry: registry, Log: log,
-		Access:  server.Access{Required: c.RequiresToken(), AdminToken: c.AdminToken, Tokens: b.admin},
+		Access:  access,
 		OnDrain: sync.OnceFunc(func() { close(ending) }),
 	}), nil
 }
