@@ -23,6 +23,7 @@ type keys struct {
 // stripe is the control keys of a part of the key space, all in one slot. A
 // standalone server has one.
 type stripe struct {
+	index     int
 	namespace string // generation of the namespace
 	log       string // births of generations
 	life      string // which life of the server the data belong to
@@ -62,8 +63,39 @@ func newStripe(suffix string) stripe {
 	}
 }
 
+// newClusterKeys returns the layout for a cluster, where the control keys of a
+// stripe share a slot of that stripe by a hash tag.
+func newClusterKeys(namespace string) keys {
+	k := newKeys(namespace)
+	k.stripes = make([]stripe, stripes)
+	for i := range k.stripes {
+		k.stripes[i] = newStripe(namespace + "#{" + hashTags[i] + "}")
+		k.stripes[i].index = i
+	}
+	return k
+}
+
+// tagKey returns the key of a tag's generation. In a cluster tags are spread
+// over the stripes.
+func (k *keys) tagKey(tag string) string {
+	if len(k.stripes) == 1 {
+		return k.tag + tag
+	}
+	return k.tag + "{" + hashTags[crc16(tag)%stripes] + "}" + tag
+}
+
 // stripeOf returns the part of the key space that key belongs to.
-func (k *keys) stripeOf(string) *stripe { return &k.stripes[0] }
+func (k *keys) stripeOf(key string) *stripe {
+	if len(k.stripes) == 1 {
+		return &k.stripes[0]
+	}
+	return &k.stripes[slotOf(key)/slotsPerStripe]
+}
+
+// registryOf returns the stripe that keeps the members to ask about key.
+func (k *keys) registryOf(key string) *stripe {
+	return &k.stripes[k.stripeOf(key).index/perRegistry*perRegistry]
+}
 
 // all returns one key of each stripe.
 func (k *keys) all(key func(*stripe) string) []string {
