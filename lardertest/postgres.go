@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -114,18 +115,26 @@ func (s *PostgresServer) Stop() error { return s.signalAll(syscall.SIGSTOP) }
 func (s *PostgresServer) Cont() error { return s.signalAll(syscall.SIGCONT) }
 
 // Kill ends all processes of the server with SIGKILL, as a crash does, and
-// waits for the postmaster's end. What was committed survives. Killing a server
-// that does not run changes nothing.
+// waits for their end. What was committed survives. Killing a server that does
+// not run changes nothing.
 func (s *PostgresServer) Kill() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.proc == nil {
 		return nil
 	}
+	// Paused, so that it starts no more of them.
+	if err := s.proc.signal(syscall.SIGSTOP); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		return err
+	}
 	children := childrenOf(s.proc.pid())
 	err := s.end(syscall.SIGKILL)
-	for _, pid := range children { // they would notice by themselves, a little later
+	for _, pid := range children {
 		_ = syscall.Kill(pid, syscall.SIGKILL)
+	}
+	// A server does not start on data that one of them still uses.
+	for deadline := time.Now().Add(endTimeout); slices.ContainsFunc(children, runs) && time.Now().Before(deadline); {
+		time.Sleep(time.Millisecond)
 	}
 	return err
 }
@@ -176,20 +185,35 @@ func (s *PostgresServer) signalAll(sig syscall.Signal) error {
 // childrenOf returns the processes whose parent is pid, by /proc; none where
 // the system has none.
 func childrenOf(pid int) (children []int) {
-	stats, _ := filepath.Glob("/proc/[0-9]*/stat")
-	for _, name := range stats {
-		b, err := os.ReadFile(name)
-		if err != nil {
-			continue
-		}
-		// "4711 (postgres: writer) S 4710 …": the name may contain anything.
-		fields := strings.Fields(string(b[strings.LastIndexByte(string(b), ')')+1:]))
-		if len(fields) > 1 && fields[1] == strconv.Itoa(pid) {
-			child, _ := strconv.Atoi(filepath.Base(filepath.Dir(name)))
+	entries, _ := filepath.Glob("/proc/[0-9]*")
+	for _, entry := range entries {
+		child, err := strconv.Atoi(filepath.Base(entry))
+		if _, parent := statusOf(child); err == nil && parent == pid {
 			children = append(children, child)
 		}
 	}
 	return children
+}
+
+// runs reports whether a process is there and no zombie.
+func runs(pid int) bool {
+	state, _ := statusOf(pid)
+	return state != "" && state != "Z" && state != "X"
+}
+
+// statusOf returns the state of a process, "" if there is none, and its parent.
+func statusOf(pid int) (state string, parent int) {
+	b, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "stat"))
+	if err != nil {
+		return "", 0
+	}
+	// "4711 (postgres: writer) S 4710 …": the name may contain anything.
+	fields := strings.Fields(string(b[strings.LastIndexByte(string(b), ')')+1:]))
+	if len(fields) < 2 {
+		return "", 0
+	}
+	parent, _ = strconv.Atoi(fields[1])
+	return fields[0], parent
 }
 
 func (s *PostgresServer) dataDir() string { return filepath.Join(s.dir, "data") }

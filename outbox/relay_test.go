@@ -87,8 +87,10 @@ func TestRunEndsAndRunsAgain(t *testing.T) {
 		return nil
 	}})
 	for range 2 {
+		add(t, db, b, larder.Tag("abandoned"))
 		stop := start(t, b)
 		<-running
+		eventually(t, "the first poll, for long the only one", func() bool { return len(stored(t, db)) == 0 })
 		if err := b.Run(t.Context()); !errors.Is(err, outbox.ErrRunning) {
 			t.Fatalf("a second Run: %v", err)
 		}
