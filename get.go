@@ -34,6 +34,9 @@ func (k *Keyspace[K, V]) Get(ctx context.Context, key K, load Loader[K, V], opts
 	hash := k.hash(key)
 	if e := k.remembered(key, hash, now, floor); e != nil {
 		k.stats.memoryHits.Add(hash)
+		if k.auditor != nil && !e.negative {
+			k.audit(key, e.value, now)
+		}
 		return k.hand(e.value, e.negative)
 	}
 	return k.getSlow(ctx, key, hash, load, k.readConfig(now, opts))

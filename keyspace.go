@@ -30,6 +30,7 @@ type Keyspace[K comparable, V any] struct {
 	space
 	opts    KeyspaceOptions[K, V]
 	flights flight.Group[K, guard, outcome[V]]
+	auditor *auditor[K, V] // nil: no audits
 }
 
 // space is the part of a keyspace that does not depend on its types.
@@ -70,7 +71,7 @@ func newKeyspace[K comparable, V any](cache *Cache, name string, opts KeyspaceOp
 	if err := errors.Join(validName(name), opts.validate()); err != nil {
 		return nil, fmt.Errorf("larder: keyspace %q: %w", name, err)
 	}
-	k := &Keyspace[K, V]{opts: opts, space: space{
+	k := &Keyspace[K, V]{opts: opts, auditor: newAuditor(opts.Audit), space: space{
 		cache:     cache,
 		name:      name,
 		seed:      maphash.MakeSeed(),

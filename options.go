@@ -102,6 +102,8 @@ type KeyspaceOptions[K comparable, V any] struct {
 	// through [AppendSegment]. Default: strings as one segment, integers in
 	// decimal; required for other types.
 	AppendKey func(dst []byte, key K) []byte
+	// Audit compares some answers with the source. Default: none are.
+	Audit *AuditOptions[K, V]
 	// Codec turns values into bytes and back. Default [JSON].
 	Codec Codec[V]
 	// Clone copies a value before it is returned. Default: values are shared
@@ -177,6 +179,12 @@ func (o KeyspaceOptions[K, V]) validate() error {
 		atLeast("HoldOff", o.HoldOff, 0, false),
 		atMost("HoldOff", o.HoldOff, time.Hour),
 	)
+	if o.Audit != nil && o.Audit.Load == nil {
+		err = errors.Join(err, errors.New("Audit.Load: required"))
+	}
+	if o.Audit != nil {
+		err = errors.Join(err, atLeast("Audit.Every", o.Audit.Every, 0, false))
+	}
 	for _, prefix := range o.Prefixes {
 		if prefix == "" || len(prefix) > maxKeyBytes/2 {
 			err = errors.Join(err, fmt.Errorf("Prefixes: %.40q is empty or longer than %d bytes", prefix, maxKeyBytes/2))

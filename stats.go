@@ -52,7 +52,9 @@ type spaceStats struct {
 	foreign      eventCount
 	tooLarge     eventCount
 	tooHeavy     eventCount
-	loadNanos    atomic.Uint64
+
+	audited, auditUnsettled, auditMemory, auditRemote eventCount
+	loadNanos                                         atomic.Uint64
 }
 
 type eventCount struct{ atomic.Uint64 }
@@ -107,6 +109,11 @@ type KeyspaceStats struct {
 	Foreign     uint64 // hits on values written by other programs
 	TooLarge    uint64 // values above MaxValueBytes
 	TooHeavy    uint64 // values above what one memory entry may weigh
+
+	Audited        uint64 // answers compared with the source
+	AuditUnsettled uint64 // differences while the source was changing
+	AuditMemory    uint64 // findings: memory differs from the source for too long
+	AuditRemote    uint64 // findings: Redis does
 }
 
 func (s *spaceStats) snapshot() KeyspaceStats {
@@ -135,6 +142,10 @@ func (s *spaceStats) snapshot() KeyspaceStats {
 		Foreign:           s.foreign.Load(),
 		TooLarge:          s.tooLarge.Load(),
 		TooHeavy:          s.tooHeavy.Load(),
+		Audited:           s.audited.Load(),
+		AuditUnsettled:    s.auditUnsettled.Load(),
+		AuditMemory:       s.auditMemory.Load(),
+		AuditRemote:       s.auditRemote.Load(),
 	}
 	k.Reads = k.MemoryHits + k.RemoteHits + k.NegativeHits + k.Loaded + k.Misses + k.Errors
 	return k
