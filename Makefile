@@ -31,7 +31,7 @@ test: ## install what tests need, then formatting, vet and all tests under the r
 	@scripts/test
 
 .PHONY: deps
-deps: ## install what tests need (redis-server, chromium, a C compiler) where it is missing
+deps: ## install what tests need (Redis, PostgreSQL, Chromium, a C compiler) where it is missing
 	@scripts/install-test-deps
 
 .PHONY: fmt
