@@ -53,15 +53,14 @@ func TestChangedSharesTheTransaction(t *testing.T) {
 	refuse := errors.New("refused")
 	var fail bool
 	var seen []dashboard.Change
-	s := openFile(t, filepath.Join(t.TempDir(), "qa.db"), sqlstore.Options{
-		Changed: func(ctx context.Context, tx *sql.Tx, change dashboard.Change) error {
-			if fail {
-				return refuse
-			}
-			seen = append(seen, change)
-			var n int
-			return tx.QueryRowContext(ctx, "SELECT count(*) FROM suites").Scan(&n)
-		},
+	s := openFile(t, filepath.Join(t.TempDir(), "qa.db"), sqlstore.Options{})
+	s.OnChange(func(ctx context.Context, tx *sql.Tx, change dashboard.Change) error {
+		if fail {
+			return refuse
+		}
+		seen = append(seen, change)
+		var n int
+		return tx.QueryRowContext(ctx, "SELECT count(*) FROM suites").Scan(&n)
 	})
 	a, _, err := s.CreateSuite(t.Context(), dashboard.NewSuite{Name: "a"})
 	if err != nil {

@@ -1,21 +1,61 @@
 package sqlstore_test
 
 import (
+	"database/sql"
 	"errors"
 	"fmt"
+	"net/url"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/larder-go/larder/dashboard"
 	"github.com/larder-go/larder/dashboard/sqlstore"
 	"github.com/larder-go/larder/dashboard/storetest"
-	"github.com/larder-go/larder/dashboard/storetest/postgrestest"
+	"github.com/larder-go/larder/lardertest"
 )
 
+// postgres is a server with as many databases as there are tests.
+type postgres struct {
+	*lardertest.PostgresServer
+	databases atomic.Int64
+}
+
+// admin runs a statement in the database that is always there.
+func (p *postgres) admin(t testing.TB, statement string) {
+	t.Helper()
+	db, err := sql.Open("pgx", p.URL())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = db.Close() }()
+	if _, err := db.ExecContext(t.Context(), statement); err != nil {
+		t.Fatalf("%s: %v", statement, err)
+	}
+}
+
+// Database creates an empty database and returns its URL.
+func (p *postgres) Database(t testing.TB) string {
+	t.Helper()
+	u, err := url.Parse(p.URL())
+	if err != nil {
+		t.Fatal(err)
+	}
+	u.Path = fmt.Sprint("/test", p.databases.Add(1))
+	p.admin(t, "CREATE DATABASE "+u.Path[1:]+" TEMPLATE template0")
+	return u.String()
+}
+
+// Disconnect ends all connections to the databases of Database, as a failover does.
+func (p *postgres) Disconnect(t testing.TB) {
+	t.Helper()
+	p.admin(t, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname LIKE 'test%'")
+}
+
 func TestPostgresConforms(t *testing.T) {
-	server := postgrestest.Start(t)
+	server := &postgres{PostgresServer: lardertest.StartPostgres(t)}
 	t.Run("store", func(t *testing.T) {
 		storetest.Run(t, func(t *testing.T, clock *storetest.Clock) dashboard.Store {
 			return openFile(t, server.Database(t), sqlstore.Options{Now: clock.Now})
@@ -72,8 +112,8 @@ func recovers(t *testing.T, do func() error) {
 }
 
 // crossing runs mutations that lock the same rows in different orders.
-func crossing(t *testing.T, url string) {
-	s := openFile(t, url, sqlstore.Options{})
+func crossing(t *testing.T, address string) {
+	s := openFile(t, address, sqlstore.Options{})
 	var suites []int64
 	for i := range 2 {
 		suite, _, err := s.CreateSuite(t.Context(), dashboard.NewSuite{Name: fmt.Sprint("suite ", i)})
@@ -110,11 +150,11 @@ func crossing(t *testing.T, url string) {
 	wg.Wait()
 }
 
-func startTogether(t *testing.T, url string) {
+func startTogether(t *testing.T, address string) {
 	var wg sync.WaitGroup
 	for range 4 {
 		wg.Go(func() {
-			s, err := sqlstore.Open(t.Context(), url, sqlstore.Options{})
+			s, err := sqlstore.Open(t.Context(), address, sqlstore.Options{})
 			if err != nil {
 				t.Error(err)
 				return
@@ -129,8 +169,8 @@ func startTogether(t *testing.T, url string) {
 
 // migrateBothWays holds that each step down undoes its step up, so that a release
 // can be taken back, and that the way up works again after it.
-func migrateBothWays(t *testing.T, url string) {
-	s := openFile(t, url, sqlstore.Options{})
+func migrateBothWays(t *testing.T, address string) {
+	s := openFile(t, address, sqlstore.Options{})
 	if _, err := s.Seed(t.Context(), dashboard.SeedOptions{Days: 2, Suites: 2}); err != nil {
 		t.Fatal(err)
 	}
@@ -159,11 +199,11 @@ func migrateBothWays(t *testing.T, url string) {
 
 // An address that cannot be used is refused without telling its password.
 func TestOpenErrorsKeepThePassword(t *testing.T) {
-	for _, url := range []string{"postgres://u:hunter2@127.0.0.1:1/db?connect_timeout=1", "postgres://u:hunter2@[bad", "postgres://u:hunter2@h/db?sslmode=nonsense"} {
-		s, err := sqlstore.Open(t.Context(), url, sqlstore.Options{})
+	for _, address := range []string{"postgres://u:hunter2@127.0.0.1:1/db?connect_timeout=1", "postgres://u:hunter2@[bad", "postgres://u:hunter2@h/db?sslmode=nonsense"} {
+		s, err := sqlstore.Open(t.Context(), address, sqlstore.Options{})
 		if err == nil {
 			_ = s.Close()
-			t.Fatalf("%s was opened", url)
+			t.Fatalf("%s was opened", address)
 		}
 		if strings.Contains(err.Error(), "hunter2") {
 			t.Errorf("the error tells the password: %v", err)

@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/larder-go/larder/dashboard"
@@ -21,11 +22,6 @@ import (
 type Options struct {
 	// Now is the clock. Default time.Now.
 	Now func() time.Time
-	// Changed is called at the end of each mutation that changed something,
-	// inside its transaction: what it writes through tx is committed with the
-	// mutation or not at all, and an error undoes both. Default nothing. It is the
-	// place of an outbox.
-	Changed func(ctx context.Context, tx *sql.Tx, change dashboard.Change) error
 	// Readers is the number of connections that read at once. Default 8. A
 	// PostgreSQL store uses twice as many for readers and writers together.
 	Readers int
@@ -36,7 +32,7 @@ type Store struct {
 	write, read *sql.DB
 	dialect     dialect
 	now         func() time.Time
-	changed     func(context.Context, *sql.Tx, dashboard.Change) error
+	changed     atomic.Pointer[OnChange]
 	close       func() error
 }
 
@@ -72,7 +68,7 @@ func Open(ctx context.Context, url string, options Options) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.now, s.changed = options.Now, options.Changed
+	s.now = options.Now
 	if s.now == nil {
 		s.now = time.Now
 	}
@@ -91,6 +87,19 @@ func connect(url string, readers int) (*Store, error) {
 	}
 	return openSQLite(url, readers)
 }
+
+// OnChange is called at the end of each mutation that changed something, inside its
+// transaction: what it writes through tx is committed with the mutation or not at
+// all, and an error undoes both. A transaction that is repeated calls it again.
+type OnChange = func(ctx context.Context, tx *sql.Tx, change dashboard.Change) error
+
+// OnChange sets what is called for every mutation that begins later. It is the
+// place of an outbox.
+func (s *Store) OnChange(call OnChange) { s.changed.Store(&call) }
+
+// DB returns the connections that write, for what shares the database with the
+// store. Only the store closes it.
+func (s *Store) DB() *sql.DB { return s.write }
 
 // Close closes the database. It may be called twice.
 func (s *Store) Close() error { return s.close() }
@@ -141,8 +150,8 @@ func (s *Store) transact(ctx context.Context, fn func(*txn) error) (dashboard.Ch
 	if err := fn(t); err != nil {
 		return dashboard.Change{}, err
 	}
-	if s.changed != nil && !t.change.Empty() {
-		if err := s.changed(ctx, tx, t.change); err != nil {
+	if changed := s.changed.Load(); changed != nil && !t.change.Empty() {
+		if err := (*changed)(ctx, tx, t.change); err != nil {
 			return dashboard.Change{}, fmt.Errorf("record change: %w", err)
 		}
 	}
