@@ -28,6 +28,8 @@ type Options struct {
 	// Ingested, when set, is called after each report that was taken in, with
 	// its format and its number of cases.
 	Ingested func(format string, cases int)
+	// Cache is shown and invalidated under /cache; nil: the cache is off.
+	Cache dashboard.CacheView
 	// Branch is the default branch of badges and health. Default "main".
 	Branch string
 	// Ending is closed when the server is about to end: streams then tell their
@@ -107,6 +109,8 @@ func (a *api) routes() []route {
 		{"GET", "/dashboard/test-types-distribution", a.testTypes},
 		{"GET", "/dashboard/performance-metrics", a.performance},
 		{"GET", "/dashboard/health", a.health},
+		{"GET", "/cache", a.cache},
+		{"POST", "/cache/invalidate", a.forget},
 		{"GET", "/tokens", a.tokens},
 		{"POST", "/tokens", a.createToken},
 		{"DELETE", "/tokens/{id}", a.revokeToken},

@@ -22,6 +22,8 @@ type Options struct {
 	Store   dashboard.Store
 	Admin   dashboard.Admin
 	Formats upload.Formats
+	// Cache is watched by the cache page; nil: the cache is off.
+	Cache dashboard.CacheView
 	// Branch is the default branch, whose newest runs the overview judges. Default "main".
 	Branch string
 	// Log receives failures of the server. Default: slog.Default().
@@ -91,6 +93,8 @@ func (s *web) routes() http.Handler {
 		{"GET /flaky", s.flaky},
 		{"GET /compare", s.compare},
 		{"GET /search", s.search},
+		{"GET /cache", s.cachePage},
+		{"POST /cache/invalidate", s.forget},
 		{"GET /settings/tokens", s.settings},
 		{"POST /settings/tokens", s.createToken},
 		{"POST /settings/tokens/{id}/revoke", s.revokeToken},

@@ -25,6 +25,7 @@ type backend struct {
 	store     dashboard.Store
 	admin     dashboard.Admin      // never cached
 	metrics   prometheus.Collector // of the cache; nil without one
+	view      dashboard.CacheView  // nil without a cache
 	connected func() bool          // whether Redis is; nil without a cache
 	line      string
 	closers   []func() error // in the order of opening
@@ -67,6 +68,8 @@ func (b *backend) addCache(ctx context.Context, c config.Config, log *slog.Logge
 	b.store, err = cachedstore.New(b.store, cache, options)
 	b.connected = func() bool { return cache.Health().Remote == "connected" }
 	b.metrics = &cacheMetrics{cache}
+	view := newCacheView(cache, redis.Address, c.Cache)
+	b.view, b.closers = view, append(b.closers, view.close)
 	b.line = "memory and Redis at " + redis.Address
 	if !b.connected() {
 		b.line = "memory alone until Redis appears at " + redis.Address

@@ -88,7 +88,7 @@ func assemble(c config.Config, b *backend, log *slog.Logger) (*server.Server, er
 	ending := make(chan struct{})
 	access := server.Access{Required: c.RequiresToken(), AdminToken: c.AdminToken, Tokens: b.admin}
 	pages, err := web.New(web.Options{
-		Store: b.store, Admin: b.admin, Formats: formats, Branch: c.Branch, Log: log, Ingested: ingested,
+		Store: b.store, Admin: b.admin, Formats: formats, Branch: c.Branch, Log: log, Ingested: ingested, Cache: b.view,
 		SignIn: access.Authenticate, TokenCookie: server.TokenCookie, TokenRequired: access.Required,
 	})
 	if err != nil {
@@ -96,7 +96,7 @@ func assemble(c config.Config, b *backend, log *slog.Logger) (*server.Server, er
 	}
 	return server.New(server.Options{
 		API: api.New(api.Options{
-			Store: b.store, Admin: b.admin, Formats: formats, Log: log, Ingested: ingested, Branch: c.Branch, Ending: ending,
+			Store: b.store, Admin: b.admin, Formats: formats, Log: log, Ingested: ingested, Branch: c.Branch, Ending: ending, Cache: b.view,
 			Streams: func(by int) { streams.Add(float64(by)) },
 		}),
 		Pages: pages, Ping: b.store.Ping, CacheConnected: b.connected, Registry: registry, Log: log,
