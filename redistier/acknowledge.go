@@ -68,7 +68,7 @@ func (c *conn) acknowledge() error {
 			return err
 		}
 	}
-	for _, s := range c.registries {
+	for _, s := range *c.seats.Load() {
 		request, err := c.sendOne(ctx, c.client.B().Get().Key(s.requests).Build()).ToString()
 		switch {
 		case rueidis.IsRedisNil(err):

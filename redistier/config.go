@@ -13,6 +13,16 @@ import (
 // Config says how to reach Redis. Its zero value is localhost:6379 without a
 // password. It is copied by [New]; the TLS configuration is shared.
 type Config struct {
+	// Topology says what stands behind the addresses. Default: [Standalone].
+	Topology Topology
+	// Addresses are host:port of Sentinels, or of some servers of a Cluster.
+	Addresses []string
+	// MasterName is the name under which the Sentinels watch the master.
+	MasterName string
+	// SentinelUsername and SentinelPassword are those of the Sentinels.
+	// Default: none.
+	SentinelUsername, SentinelPassword string
+
 	// Network is "tcp" or "unix". Default: tcp.
 	Network string
 	// Address is host:port, or for unix the path of the socket. Default:
@@ -52,6 +62,18 @@ type Config struct {
 	faults   []error
 	warnings []string
 }
+
+// Topology is how the servers are arranged.
+type Topology uint8
+
+const (
+	// Standalone is one server at Config.Address.
+	Standalone Topology = iota
+	// Sentinel is a master that Sentinels name and replace.
+	Sentinel
+	// Cluster is a Redis Cluster.
+	Cluster
+)
 
 // OnFailover says what becomes of the entries of a server that restarted, maybe
 // from a snapshot, or was replaced by its replica. Either may have brought
@@ -102,6 +124,7 @@ func (c *Config) Validate() error {
 	default:
 		fault("Network %q must be tcp or unix", c.Network)
 	}
+	c.validateTopology(fault)
 	if c.DB < 0 {
 		fault("DB %d must not be negative", c.DB)
 	}
@@ -112,6 +135,33 @@ func (c *Config) Validate() error {
 		fault("DialTimeout %v, BeatTimeout %v and FlushDelay %v must not be negative", c.DialTimeout, c.BeatTimeout, c.FlushDelay)
 	}
 	return errors.Join(faults...)
+}
+
+func (c *Config) validateTopology(fault func(string, ...any)) {
+	switch {
+	case c.Topology > Cluster:
+		fault("Topology %d is none of Standalone, Sentinel and Cluster", c.Topology)
+		return
+	case c.Topology == Standalone:
+		if len(c.Addresses) > 0 {
+			fault("Addresses are for Sentinels and clusters; a standalone server has one Address")
+		}
+		return
+	case len(c.Addresses) == 0:
+		fault("Addresses must name at least one Sentinel or server of the cluster")
+	case c.Topology == Sentinel && c.MasterName == "":
+		fault("MasterName must be the name under which the Sentinels watch the master")
+	case c.Topology == Cluster && c.DB != 0:
+		fault("DB %d: a cluster has database 0 only", c.DB)
+	}
+	for _, address := range c.Addresses {
+		if err := checkAddress(address); err != nil {
+			fault("Addresses %q: %v", address, err)
+		}
+	}
+	if c.Address != "" || c.Network == "unix" {
+		fault("Address and Network are for a standalone server")
+	}
 }
 
 func checkAddress(address string) error {
@@ -132,9 +182,15 @@ func (c Config) withDefaults() Config {
 	c.DialTimeout = cmp.Or(c.DialTimeout, defaultDialTimeout)
 	c.MaxStaleness = cmp.Or(c.MaxStaleness, defaultStaleness)
 	c.BeatTimeout = cmp.Or(c.BeatTimeout, defaultBeatTimeout)
+	return c
+}
+
+// at returns the configuration for the server at address.
+func (c Config) at(address string) Config {
+	c.Address = address
 	if c.TLS != nil {
 		c.TLS = c.TLS.Clone()
-		if host, _, err := net.SplitHostPort(c.Address); err == nil && c.TLS.ServerName == "" {
+		if host, _, err := net.SplitHostPort(address); err == nil && c.TLS.ServerName == "" {
 			c.TLS.ServerName = host
 		}
 	}

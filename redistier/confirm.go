@@ -15,6 +15,9 @@ import (
 
 // Confirm asks all members of the namespace whether they have processed the
 // deletions of keys, and waits for all of them; it costs about two round trips.
+// In a cluster, a key whose registry lies on another master than the key itself
+// is not confirmed: the part of the key space at the border of two masters.
+//
 // Within MaxStaleness after this process has connected it waits for the rest of
 // that time first. A member that has shown no sign of life for twice MaxStaleness is removed and
 // not waited for: its memory is unusable by then, and stays so until it has
@@ -23,8 +26,9 @@ import (
 func (t *Tier) Confirm(ctx context.Context, keys []string) error {
 	asked := map[*stripe]*conn{}
 	for _, key := range keys {
-		c, s := t.conn(key), t.self.keys.stripeOf(key)
-		if c == nil {
+		s := t.self.keys.registryOf(key)
+		c := t.conn(s.members)
+		if c == nil || c != t.conn(key) {
 			return larder.ErrUnavailable
 		}
 		asked[s] = c
@@ -56,7 +60,8 @@ type absent struct {
 // later reads what was there after the deletion; see reenroll for who was
 // removed.
 func (c *conn) confirm(ctx context.Context, s *stripe) error {
-	if err := c.settleIn(ctx); err != nil {
+	seat, err := c.settleIn(ctx, s)
+	if err != nil {
 		return err
 	}
 	ended := c.answers.wait()
@@ -68,7 +73,7 @@ func (c *conn) confirm(ctx context.Context, s *stripe) error {
 	if err != nil {
 		return c.unconfirmed(err)
 	}
-	if n, err := strconv.ParseInt(reply[1], 10, 64); err != nil || n < c.number.Load() {
+	if n, err := strconv.ParseInt(reply[1], 10, 64); err != nil || !seat.continues(n) {
 		c.unagreed.Store(true)
 		c.ask()
 		return fmt.Errorf("redistier: confirm: %w", errForgotten)
@@ -87,21 +92,25 @@ func (c *conn) confirm(ctx context.Context, s *stripe) error {
 }
 
 // settleIn waits until this process has been a member for long enough.
-func (c *conn) settleIn(ctx context.Context) error {
+func (c *conn) settleIn(ctx context.Context, s *stripe) (*seat, error) {
 	for {
-		left := c.longest() - time.Duration(clock.Now()-c.enrolled.Load())
+		seat := c.seatIn(s)
+		if seat == nil {
+			return nil, larder.ErrUnavailable
+		}
+		left := c.longest() - time.Duration(clock.Now()-seat.enrolled)
 		if left < 0 {
-			return ctx.Err()
+			return seat, ctx.Err()
 		}
 		timer := time.NewTimer(left + time.Millisecond)
 		select {
 		case <-timer.C:
 		case <-c.dead:
 			timer.Stop()
-			return larder.ErrUnavailable
+			return nil, larder.ErrUnavailable
 		case <-ctx.Done():
 			timer.Stop()
-			return ctx.Err()
+			return nil, ctx.Err()
 		}
 	}
 }

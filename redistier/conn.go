@@ -14,6 +14,7 @@ import (
 	"github.com/redis/rueidis"
 
 	"github.com/larder-go/larder"
+	"github.com/larder-go/larder/internal/clock"
 )
 
 // conn is one life of the connection to one master, from the dial to the
@@ -21,7 +22,10 @@ import (
 // onPush in the order of the wire.
 type conn struct {
 	*self
-	registries []*stripe // of the master
+	cfg     Config // with the address of this server
+	server  *server
+	stripes []*stripe // of this master when the connection was opened
+	opened  int64     // monotonic time
 
 	client  rueidis.Client // set by open
 	id      int64          // CLIENT ID; set by open
@@ -32,8 +36,7 @@ type conn struct {
 	flow  flow
 	pulse pulse
 
-	number   atomic.Int64 // with which the membership began
-	enrolled atomic.Int64 // monotonic time at which it had begun
+	seats atomic.Pointer[[]seat] // in the registries of this master
 
 	asked    chan struct{} // wakes answer
 	unagreed atomic.Bool   // MaxStaleness of the namespace may have changed
@@ -58,15 +61,13 @@ type conn struct {
 // open dials the server, checks it and credits the first heartbeat. The
 // connection serves nobody before publish. On an error everything it opened
 // is closed.
-func open(ctx context.Context, self *self) (*conn, error) {
+func open(ctx context.Context, s *server, address string) (*conn, error) {
 	c := &conn{
-		self: self,
+		self: s.self, cfg: s.self.cfg.at(address), server: s, stripes: s.owned(), opened: clock.Now(),
 		dead: make(chan struct{}), drained: make(chan struct{}), asked: make(chan struct{}, 1),
 		fresh: larder.NewEpoch(),
 	}
-	for i := range c.keys.stripes {
-		c.registries = append(c.registries, &c.keys.stripes[i])
-	}
+	c.seats.Store(new([]seat))
 	c.flow.init()
 	c.pulse.init(c.cfg.BeatTimeout)
 	stop := context.AfterFunc(ctx, func() { c.fail(context.Cause(ctx)) })
@@ -81,6 +82,7 @@ func open(ctx context.Context, self *self) (*conn, error) {
 	}
 	c.client = client
 	if err := c.greet(ctx); err != nil {
+		s.opening.Store(nil)
 		c.close(err)
 		return nil, unreachable(&c.cfg, c.cause(err))
 	}
@@ -259,6 +261,12 @@ func (c *conn) refused(err error) error {
 			break
 		}
 	}
+	for _, code := range slotErrors {
+		if strings.HasPrefix(text, code) {
+			c.misled(err)
+			break
+		}
+	}
 	if strings.Contains(text, "WRONGTYPE") { // scripts of Redis 6 put other words before it
 		return larder.ErrWrongType
 	}
@@ -268,7 +276,20 @@ func (c *conn) refused(err error) error {
 // roleErrors begin the errors after which nothing that was read on the
 // connection may be trusted.
 var roleErrors = []string{
-	"READONLY", "MOVED", "ASK", "CLUSTERDOWN", "MASTERDOWN", "NOREPLICAS", "LOADING", "NOAUTH", "TRYAGAIN", "REDIRECT",
+	"READONLY", "CLUSTERDOWN", "MASTERDOWN", "NOREPLICAS", "LOADING", "NOAUTH", "REDIRECT",
+}
+
+// slotErrors begin the errors that speak of one slot, which moves or has moved.
+var slotErrors = []string{"MOVED", "ASK", "TRYAGAIN"}
+
+// misled follows an error about a slot: in a cluster the layout is asked for
+// again; anywhere else the server is not what it was taken for.
+func (c *conn) misled(err error) {
+	if c.server.lost == nil || !c.keys.clustered() {
+		c.fail(err)
+		return
+	}
+	c.server.lost()
 }
 
 // unreachable describes why no connection could be made.

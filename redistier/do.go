@@ -22,7 +22,7 @@ func (c *conn) do(ctx context.Context, ops []larder.Op, replies []larder.Reply) 
 	switch {
 	case len(ops) == 0:
 		return
-	case run(ops) == len(ops):
+	case c.run(ops) == len(ops):
 		c.doOne(ctx, ops, replies)
 		return
 	}
@@ -47,10 +47,10 @@ func (c *conn) doOne(ctx context.Context, ops []larder.Op, replies []larder.Repl
 
 // plan builds a command per op, and one per run of reads.
 func (c *conn) plan(ops []larder.Op) ([]step, []rueidis.Completed) {
-	n := countSteps(ops)
+	n := c.countSteps(ops)
 	steps, commands := make([]step, 0, n), make([]rueidis.Completed, 0, n)
 	for first := 0; first < len(ops); {
-		s := step{first: first, count: run(ops[first:])}
+		s := step{first: first, count: c.run(ops[first:])}
 		commands = append(commands, c.command(ops[first:first+s.count], false))
 		steps = append(steps, s)
 		first += s.count
@@ -58,16 +58,20 @@ func (c *conn) plan(ops []larder.Op) ([]step, []rueidis.Completed) {
 	return steps, commands
 }
 
-func countSteps(ops []larder.Op) int {
+func (c *conn) countSteps(ops []larder.Op) int {
 	n := 0
-	for first := 0; first < len(ops); first += run(ops[first:]) {
+	for first := 0; first < len(ops); first += c.run(ops[first:]) {
 		n++
 	}
 	return n
 }
 
-// run returns how many leading ops one command can serve.
-func run(ops []larder.Op) int {
+// run returns how many leading ops one command can serve. In a cluster a
+// command has one slot.
+func (c *conn) run(ops []larder.Op) int {
+	if c.keys.clustered() {
+		return 1
+	}
 	n := 0
 	for n < len(ops) && n < maxRun && ops[n].Kind == larder.OpGet {
 		n++

@@ -123,7 +123,7 @@ func TestPendingRequestsOfALostConnection(t *testing.T) {
 			errs <- replies[0].Err
 		}()
 	}
-	for tier.server.conn().flow.queued.Load() < int64(cap(errs)) {
+	for tier.conn("k").flow.queued.Load() < int64(cap(errs)) {
 		time.Sleep(time.Millisecond)
 	}
 	proxy.Drop()
@@ -341,7 +341,7 @@ func TestFullQueueObeysContexts(t *testing.T) {
 			t.Fatal(r.Err)
 		}
 	}
-	if n := tier.server.conn().flow.queued.Load(); n != 0 {
+	if n := tier.conn("k").flow.queued.Load(); n != 0 {
 		t.Errorf("%d places are lost", n)
 	}
 }

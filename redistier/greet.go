@@ -23,6 +23,7 @@ func (c *conn) greet(ctx context.Context) error {
 	if err := c.testPushes(ctx); err != nil {
 		return err
 	}
+	c.server.opening.Store(c)
 	for _, step := range []func(context.Context) error{c.outliveLoss, c.agree, c.enroll} {
 		if err := step(ctx); err != nil {
 			return err
@@ -61,6 +62,14 @@ func (c *conn) identify(ctx context.Context) error {
 	return nil
 }
 
+// probeKey returns a key of this master for the self-test.
+func (c *conn) probeKey() string {
+	if len(c.stripes) > 0 {
+		return c.stripes[0].probe
+	}
+	return c.keys.stripes[0].probe
+}
+
 // infoField returns the value of a field in the text of INFO, "" without it.
 func infoField(info, name string) string {
 	for line := range strings.Lines(info) {
@@ -87,7 +96,7 @@ func (p *probe) pushed(names []string) {
 // switched to report own writes too while we write a key that we have read;
 // the push comes behind the reply to the write, hence before that to the PING.
 func (c *conn) testPushes(ctx context.Context) error {
-	p := &probe{key: c.registries[0].probe + "#" + strconv.FormatInt(c.id, 10)}
+	p := &probe{key: c.probeKey() + "#" + strconv.FormatInt(c.id, 10)}
 	c.probing.Store(p)
 	defer c.probing.Store(nil)
 	b := c.client.B()

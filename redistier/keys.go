@@ -97,6 +97,8 @@ func (k *keys) registryOf(key string) *stripe {
 	return &k.stripes[k.stripeOf(key).index/perRegistry*perRegistry]
 }
 
+func (k *keys) clustered() bool { return len(k.stripes) > 1 }
+
 // all returns one key of each stripe.
 func (k *keys) all(key func(*stripe) string) []string {
 	list := make([]string, len(k.stripes))

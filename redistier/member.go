@@ -26,9 +26,9 @@ import (
 // lost, to a flush or an eviction, all who have not enrolled since are silent.
 //
 // Who was silent for too long is removed by those who wait for it (see
-// Confirm), and learns of that from its next heartbeat: the numbers of a
-// membership begin high, so a number below its beginning was counted by a
-// registry which had forgotten it.
+// Confirm), and learns of that from its next heartbeat: the high bits of a number
+// name the membership, so a number of other ones was counted by a registry which
+// had forgotten it, or belongs to a later membership.
 
 // newMemberID returns the name of this process in registries.
 func newMemberID() string {
@@ -37,21 +37,96 @@ func newMemberID() string {
 	return hex.EncodeToString(id[:])
 }
 
-// firstNumber returns where the numbers of a membership begin: above what any
-// registry that starts from nothing reaches, and never where another began.
-func firstNumber() int64 { return 1<<50 + mathrand.Int64N(1<<50) }
+// countBits is how many low bits of a heartbeat number count; the others name
+// the membership.
+const countBits = 32
 
-// enroll makes this process a member, or gives it new numbers if it is one.
-func (c *conn) enroll(ctx context.Context) error {
-	number := firstNumber()
-	for _, s := range c.registries {
-		args := []string{c.member, strconv.FormatInt(number, 10)}
-		if err := c.eval(ctx, enrollScript, []string{s.beat, s.members}, args).Error(); err != nil {
-			return fmt.Errorf("enrolling: %w", err)
+// firstNumber returns where the numbers of a membership begin.
+func firstNumber() int64 { return (1 + mathrand.Int64N(1<<30)) << countBits }
+
+// continues reports whether number was counted in the membership of s.
+func (s *seat) continues(number int64) bool { return number>>countBits == s.number>>countBits }
+
+// seat is a membership in one registry.
+type seat struct {
+	*stripe
+	number   int64 // with which it began
+	enrolled int64 // monotonic time at which it had begun
+}
+
+// registries returns the stripes of list that keep registries.
+func registries(list []*stripe) []*stripe {
+	var keep []*stripe
+	for _, s := range list {
+		if s.index%perRegistry == 0 {
+			keep = append(keep, s)
 		}
 	}
-	c.number.Store(number)
-	c.enrolled.Store(clock.Now())
+	return keep
+}
+
+// enroll makes this process a member of the registries of the master, and gives
+// it new numbers where it is one.
+func (c *conn) enroll(ctx context.Context) error {
+	var list []*stripe
+	for _, s := range c.server.owned() {
+		list = append(list, s)
+	}
+	seats, err := c.take(ctx, registries(list))
+	if err == nil {
+		c.seats.Store(&seats)
+	}
+	return err
+}
+
+// take enrolls in registries.
+func (c *conn) take(ctx context.Context, list []*stripe) ([]seat, error) {
+	seats := make([]seat, 0, len(list))
+	for _, s := range list {
+		number := firstNumber()
+		args := []string{c.member, strconv.FormatInt(number, 10)}
+		if err := c.eval(ctx, enrollScript, []string{s.beat, s.members}, args).Error(); err != nil {
+			return nil, fmt.Errorf("enrolling: %w", err)
+		}
+		seats = append(seats, seat{stripe: s, number: number, enrolled: clock.Now()})
+	}
+	return seats, nil
+}
+
+// adopt takes over stripes that moved here from other masters and becomes a
+// member of their registries; those that left are given up.
+func (c *conn) adopt(ctx context.Context, gained, wanted []*stripe, good func(string) bool) error {
+	if len(gained) > 0 {
+		if err := c.mark(ctx, gained, good); err != nil {
+			return err
+		}
+	}
+	var seats []seat
+	var missing []*stripe
+	for _, s := range wanted {
+		if have := c.seatIn(s); have != nil {
+			seats = append(seats, *have)
+		} else {
+			missing = append(missing, s)
+		}
+	}
+	taken, err := c.take(ctx, missing)
+	if err != nil {
+		return err
+	}
+	seats = append(seats, taken...)
+	c.seats.Store(&seats)
+	return nil
+}
+
+// seatIn returns the membership in the registry of s, nil without one.
+func (c *conn) seatIn(s *stripe) *seat {
+	seats := *c.seats.Load()
+	for i := range seats {
+		if seats[i].stripe == s {
+			return &seats[i]
+		}
+	}
 	return nil
 }
 
@@ -65,7 +140,7 @@ func (c *conn) leave() {
 	defer cancel()
 	b := c.client.B()
 	var commands []rueidis.Completed
-	for _, s := range c.registries {
+	for _, s := range *c.seats.Load() {
 		commands = append(commands,
 			b.Hdel().Key(s.members).Field(c.member).Build(), b.Hdel().Key(s.acks).Field(c.member).Build())
 	}
@@ -117,7 +192,7 @@ var errForgotten = errors.New("the server has forgotten that we are a member")
 func (c *conn) agree(ctx context.Context) error {
 	b := c.client.B()
 	own := strconv.FormatInt(c.cfg.MaxStaleness.Milliseconds(), 10)
-	for _, s := range c.registries {
+	for _, s := range registries(c.server.owned()) {
 		results := c.client.DoMulti(ctx,
 			b.Set().Key(s.staleness).Value(own).Nx().Build(),
 			b.Get().Key(s.staleness).Build(),

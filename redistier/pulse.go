@@ -95,13 +95,14 @@ func (c *conn) beatOnce(ctx context.Context) error {
 		return errBeats
 	}
 	mark := c.flow.abandoned.Load()
-	results := c.client.DoMulti(ctx, c.beatCommands()...)
+	seats := *c.seats.Load()
+	results := c.client.DoMulti(ctx, c.beatCommands(seats)...)
 	if err := results[0].NonRedisError(); err != nil {
 		return fmt.Errorf("heartbeat: %w", err)
 	}
 	c.flow.settle(mark)
 	c.flow.wake()
-	server, err := c.beatReplies(ctx, results)
+	server, err := c.beatReplies(ctx, seats, results)
 	if err != nil {
 		err = fmt.Errorf("heartbeat: %w", err)
 		if !errors.Is(err, errForgotten) && ctx.Err() == nil {
@@ -114,17 +115,20 @@ func (c *conn) beatOnce(ctx context.Context) error {
 	return nil
 }
 
-func (c *conn) beatCommands() []rueidis.Completed {
+func (c *conn) beatCommands(seats []seat) []rueidis.Completed {
 	b := c.client.B()
 	commands := append(make([]rueidis.Completed, 0, 3), b.ClientId().Build(), b.Time().Build())
-	for _, s := range c.registries {
+	for _, s := range seats {
 		commands = append(commands, b.Hincrby().Key(s.members).Field(c.member).Increment(1).Build())
+	}
+	if len(seats) == 0 && len(c.stripes) > 0 {
+		commands = append(commands, b.Del().Key(c.stripes[0].beat).Build())
 	}
 	return commands
 }
 
 // beatReplies returns the server's time if every command succeeded.
-func (c *conn) beatReplies(ctx context.Context, results []rueidis.RedisResult) (time.Time, error) {
+func (c *conn) beatReplies(ctx context.Context, seats []seat, results []rueidis.RedisResult) (time.Time, error) {
 	id, err := results[0].ToInt64()
 	if err != nil {
 		return time.Time{}, err
@@ -132,8 +136,7 @@ func (c *conn) beatReplies(ctx context.Context, results []rueidis.RedisResult) (
 	if id != c.id {
 		return time.Time{}, fmt.Errorf("the connection has become client %d, it was %d (is there a proxy?)", id, c.id)
 	}
-	least := c.number.Load()
-	for i, s := range c.registries {
+	for i, s := range seats {
 		result := results[2+i]
 		if isFull(result.Error()) {
 			result = c.eval(ctx, beatScript, []string{s.beat, s.members}, []string{c.member})
@@ -142,8 +145,13 @@ func (c *conn) beatReplies(ctx context.Context, results []rueidis.RedisResult) (
 		switch {
 		case err != nil:
 			return time.Time{}, err
-		case number < least:
+		case !s.continues(number):
 			return time.Time{}, errForgotten
+		}
+	}
+	if len(seats) == 0 && len(results) > 2 {
+		if err := results[2].Error(); err != nil {
+			return time.Time{}, err
 		}
 	}
 	return serverTime(results[1])

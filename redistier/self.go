@@ -18,6 +18,8 @@ type self struct {
 	sightings sightings
 	// barrier makes a round trip on every connection but the given one.
 	barrier func(context.Context, *conn) error
+	// clear deletes the generations of the whole namespace.
+	clear func(context.Context) error
 }
 
 // bound is the MaxStaleness of the namespace as Redis has it.
@@ -35,5 +37,14 @@ func (s *self) longest() time.Duration {
 	return longest + longest/50
 }
 
+// clusterPatience is the least patience in a cluster, where a member may look
+// for its registry at the former owner of a slot until it gives that up.
+const clusterPatience = 30 * time.Second
+
 // patience is for how long a member may be silent before it is removed.
-func (s *self) patience() time.Duration { return 2 * s.longest() }
+func (s *self) patience() time.Duration {
+	if s.keys.clustered() {
+		return max(2*s.longest(), clusterPatience)
+	}
+	return 2 * s.longest()
+}

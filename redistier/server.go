@@ -12,7 +12,8 @@ import (
 	"github.com/larder-go/larder/internal/clock"
 )
 
-// errClosed is why a connection ends when the tier is closed.
+// errClosed is why a connection ends when the tier is closed or its server is
+// no master any more.
 var errClosed = errors.New("redistier: closed")
 
 const (
@@ -26,8 +27,18 @@ const (
 // server keeps one connection to one master. run is its only goroutine.
 type server struct {
 	*self
+	// locate returns the master's address.
+	locate func(context.Context) (string, error)
+	// owned returns the stripes whose control keys the master holds.
+	owned func() []*stripe
+	// lost is told when a connection ended or could not be made; may be nil.
+	lost func()
+	// ready is closed when the layout that names this server is in force; nil
+	// outside of clusters.
+	ready chan struct{}
 
-	live atomic.Pointer[conn] // nil while there is none
+	opening atomic.Pointer[conn] // greets its server, serves nobody yet
+	live    atomic.Pointer[conn] // nil while there is none
 }
 
 // run dials until ctx ends and calls attempted after the first attempt.
@@ -37,9 +48,7 @@ func (s *server) run(ctx context.Context, attempted func()) {
 		c, err := s.connect(ctx)
 		if err != nil {
 			delay = nextDelay(delay)
-			if ctx.Err() == nil {
-				s.events.Disconnected(err)
-			}
+			s.report(ctx, err)
 			attempted()
 			continue
 		}
@@ -50,9 +59,7 @@ func (s *server) run(ctx context.Context, attempted func()) {
 		}
 		s.live.CompareAndSwap(c, nil)
 		c.close(err) // Flushed is reported in here
-		if ctx.Err() == nil {
-			s.events.Disconnected(fmt.Errorf("redistier: connection to %s lost: %w", s.cfg.Address, err))
-		}
+		s.report(ctx, fmt.Errorf("redistier: connection to %s lost: %w", c.cfg.Address, err))
 		if time.Duration(clock.Now()-began) >= steady {
 			delay = 0
 		} else {
@@ -61,25 +68,55 @@ func (s *server) run(ctx context.Context, attempted func()) {
 	}
 }
 
+// report tells why there is no connection, unless that was intended.
+func (s *server) report(ctx context.Context, err error) {
+	if ctx.Err() != nil {
+		return
+	}
+	s.events.Disconnected(err)
+	if s.lost != nil {
+		s.lost()
+	}
+}
+
 // conn returns the connection if it can be used.
 func (s *server) conn() *conn {
+	if s == nil {
+		return nil
+	}
 	if c := s.live.Load(); c != nil && c.epoch.Load() != nil {
 		return c
 	}
 	return nil
 }
 
+// control returns the connection for what must be done before it is used.
+func (s *server) control() *conn {
+	if c := s.conn(); c != nil {
+		return c
+	}
+	if s == nil {
+		return nil
+	}
+	return s.opening.Load()
+}
+
 // connect opens a connection and lets callers use it.
 func (s *server) connect(ctx context.Context) (*conn, error) {
-	c, err := open(ctx, s.self)
+	address, err := s.locate(ctx)
+	if err != nil {
+		return nil, err
+	}
+	c, err := open(ctx, s, address)
 	if err != nil {
 		return nil, err
 	}
 	if err := c.publish(); err != nil {
 		c.close(err)
-		return nil, unreachable(&s.cfg, err)
+		return nil, unreachable(&c.cfg, err)
 	}
 	s.live.Store(c)
+	s.opening.Store(nil)
 	s.events.Connected()
 	return c, nil
 }

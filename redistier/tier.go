@@ -4,19 +4,22 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/larder-go/larder"
 )
 
-// Tier is Larder's shared tier on a standalone Redis server. It implements
-// [larder.Remote]; all methods may be called concurrently.
+// Tier is Larder's shared tier on Redis. It implements [larder.Remote]; all
+// methods may be called concurrently.
 //
-// Start begins one goroutine, Close ends and awaits it; the client library
-// keeps two more per connection.
+// Start begins a goroutine per master and, over Sentinels or a Cluster, one
+// that follows the topology; each connection has another one that answers
+// requests to confirm. Close ends and awaits them; the client library keeps two
+// more per connection.
 type Tier struct {
 	self   self
-	server server
+	layout atomic.Pointer[layout]
 
 	mu      sync.Mutex
 	stop    context.CancelFunc // nil before Start
@@ -36,8 +39,15 @@ func New(cfg Config, namespace string) (*Tier, error) {
 		return nil, err
 	}
 	t := &Tier{self: self{cfg: cfg.withDefaults(), keys: newKeys(namespace), member: newMemberID()}}
-	t.self.barrier = t.barrier
-	t.server.self = &t.self
+	t.self.barrier, t.self.clear = t.barrier, t.clear
+	if cfg.Topology == Cluster {
+		t.self.keys = newClusterKeys(namespace)
+		t.layout.Store(&layout{owner: make([]*server, slots)})
+		return t, nil
+	}
+	s := &server{self: &t.self, owned: func() []*stripe { return []*stripe{&t.self.keys.stripes[0]} }}
+	s.locate = func(context.Context) (string, error) { return t.self.cfg.Address, nil }
+	t.layout.Store(single(s))
 	return t, nil
 }
 
@@ -45,28 +55,28 @@ func New(cfg Config, namespace string) (*Tier, error) {
 func (t *Tier) EntryKey(name string) string { return t.self.keys.entry + name }
 
 // TagKey returns the key of the generation of tag.
-func (t *Tier) TagKey(tag string) string { return t.self.keys.tag + tag }
+func (t *Tier) TagKey(tag string) string { return t.self.keys.tagKey(tag) }
 
-// NamespaceKey returns the key of the generation of the namespace; there is
-// one on a standalone server.
+// NamespaceKey returns the key of the generation of the namespace: there is one
+// on a standalone server and one for each 256 slots of a cluster.
 func (t *Tier) NamespaceKey(entryKey string) string { return t.self.keys.stripeOf(entryKey).namespace }
 
-// NamespaceKeys returns the one namespace key.
+// NamespaceKeys returns all namespace keys.
 func (t *Tier) NamespaceKeys() []string {
 	return t.self.keys.all(func(s *stripe) string { return s.namespace })
 }
 
-// LogKey returns the key of the log of births; there is one on a standalone
-// server.
+// LogKey returns the key of the log of births for a tag: there is one on a
+// standalone server and one for each 256 slots of a cluster.
 func (t *Tier) LogKey(tagKey string) string { return t.self.keys.stripeOf(tagKey).log }
 
-// LogKeys returns the one log key.
+// LogKeys returns all log keys.
 func (t *Tier) LogKeys() []string { return t.self.keys.all(func(s *stripe) string { return s.log }) }
 
-// RunID names the life of the server: its run id and replication id. The second
-// changes when a demoted server is promoted again without a restart.
-func (t *Tier) RunID(string) string {
-	if c := t.server.conn(); c != nil {
+// RunID names the life of the server of key: its run id and replication id. The
+// second changes when a demoted server is promoted again without a restart.
+func (t *Tier) RunID(key string) string {
+	if c := t.conn(key); c != nil {
 		return c.runID
 	}
 	return ""
@@ -76,12 +86,6 @@ func (t *Tier) RunID(string) string {
 // connected has set for all; zero while it is not known. Who may be more stale
 // must not serve from memory.
 func (t *Tier) MaxStaleness() time.Duration { return t.self.bound.known() }
-
-// conn returns the connection that serves key, nil without one.
-func (t *Tier) conn(string) *conn { return t.server.conn() }
-
-// barrier makes a round trip on every connection but one.
-func (t *Tier) barrier(context.Context, *conn) error { return nil }
 
 // Start connects and keeps reconnecting until Close. It returns when the first
 // attempt has ended, at the latest when ctx ends. An absent server is no error.
@@ -93,7 +97,7 @@ func (t *Tier) Start(ctx context.Context, events larder.RemoteEvents) {
 	}
 }
 
-// begin starts the goroutine of the server unless the tier was closed before.
+// begin starts the goroutines unless the tier was closed before.
 func (t *Tier) begin(events larder.RemoteEvents) <-chan struct{} {
 	attempted := make(chan struct{})
 	t.mu.Lock()
@@ -106,14 +110,24 @@ func (t *Tier) begin(events larder.RemoteEvents) <-chan struct{} {
 	t.stop = stop
 	t.self.events = events
 	once := sync.OnceFunc(func() { close(attempted) })
-	t.running.Go(func() {
-		defer once()
-		t.server.run(life, once)
-	})
+	switch t.self.cfg.Topology {
+	case Cluster:
+		f := newFollower(t, once)
+		t.running.Go(func() { f.run(life) })
+	case Sentinel:
+		s := newSentinels(t)
+		t.running.Go(func() { s.run(life, once) })
+	default:
+		server := t.layout.Load().servers[0]
+		t.running.Go(func() {
+			defer once()
+			server.run(life, once)
+		})
+	}
 	return attempted
 }
 
-// Close ends the connection and waits for the goroutine of Start. It may be
+// Close ends all connections and waits for the goroutines of Start. It may be
 // called twice and always returns nil.
 func (t *Tier) Close() error {
 	t.mu.Lock()
@@ -126,49 +140,56 @@ func (t *Tier) Close() error {
 	return nil
 }
 
-// Epoch returns the present epoch of the connection, nil while there is none.
-func (t *Tier) Epoch(string) *larder.Epoch {
-	if c := t.server.live.Load(); c != nil {
+// Epoch returns the present epoch of the connection that serves key, nil while
+// there is none.
+func (t *Tier) Epoch(key string) *larder.Epoch {
+	s := t.layout.Load().of(key)
+	if s == nil {
+		return nil
+	}
+	if c := s.live.Load(); c != nil {
 		return c.epoch.Load()
 	}
 	return nil
 }
 
-// Beat sends a heartbeat and credits the epoch if it was answered well.
+// Beat sends a heartbeat to every master and credits the epochs of those who
+// answered well.
 func (t *Tier) Beat(ctx context.Context) error {
-	c := t.server.conn()
-	if c == nil {
-		return larder.ErrUnavailable
-	}
-	if err := c.beat(ctx); err != nil {
-		return fmt.Errorf("redistier: %w", err)
-	}
-	return nil
+	return t.each(func(c *conn) error {
+		if err := c.beat(ctx); err != nil {
+			return fmt.Errorf("redistier: %w", err)
+		}
+		return nil
+	})
 }
 
 // Get reads one key. Beside the bytes of the value it allocates nothing.
 func (t *Tier) Get(ctx context.Context, key string) larder.Reply {
-	c := t.server.conn()
+	c := t.conn(key)
 	if c == nil {
 		return larder.Reply{Err: larder.ErrUnavailable}
 	}
 	return c.get(ctx, key)
 }
 
-// Do carries out ops as one pipeline. Several OpGets in a row become one MGET,
-// in which a key of another type than string reads as absent.
+// Do carries out ops as one pipeline per server. Except in a cluster, several
+// OpGets in a row become one MGET, in which a key of another type than string
+// reads as absent.
 //
 // After a SCRIPT FLUSH the operations that found their script missing are
 // carried out again, together with the reads and deletions behind them. What is
 // left in Redis is what the order of ops leaves; only an operation before a
 // deletion of the same key may be refused, as the deletion came first once.
 func (t *Tier) Do(ctx context.Context, ops []larder.Op, replies []larder.Reply) {
-	c := t.server.conn()
-	if c == nil {
-		fillError(replies[:len(ops)], larder.ErrUnavailable)
+	if len(ops) == 0 {
 		return
 	}
-	c.do(ctx, ops, replies[:len(ops)])
+	if c := t.together(ops); c != nil {
+		c.do(ctx, ops, replies[:len(ops)])
+		return
+	}
+	t.split(ctx, ops, replies[:len(ops)])
 }
 
 func fillError(replies []larder.Reply, err error) {
