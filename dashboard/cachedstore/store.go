@@ -11,6 +11,7 @@ package cachedstore
 import (
 	"cmp"
 	"context"
+	"database/sql"
 	"errors"
 	"log/slog"
 	"sync/atomic"
@@ -18,6 +19,7 @@ import (
 
 	"github.com/larder-go/larder"
 	"github.com/larder-go/larder/dashboard"
+	"github.com/larder-go/larder/outbox"
 )
 
 // Options adjust a store. The zero value works.
@@ -36,6 +38,10 @@ type Options struct {
 	// InvalidateTimeout bounds the invalidations of one mutation. Default 2 s. What is not
 	// confirmed by then is retried by the cache.
 	InvalidateTimeout time.Duration
+	// Outbox keeps the invalidations of a mutation in its own transaction, so that
+	// they are carried out also when this process dies after the commit. The store
+	// below must be a [Recorder]. Default: none. Whoever made the outbox runs its relay.
+	Outbox *outbox.Box
 	// Logger is told when invalidations cannot be confirmed, and when they can
 	// again. Default slog.Default.
 	Logger *slog.Logger
@@ -56,6 +62,11 @@ var (
 	_ dashboard.Seeder = (*Store)(nil)
 )
 
+// Recorder is a store that lets others write into the transactions of its mutations.
+type Recorder interface {
+	OnChange(call func(ctx context.Context, tx *sql.Tx, change dashboard.Change) error)
+}
+
 // New returns a store that reads inner through cache. It declares its keyspaces
 // in the cache, so a cache serves one such store. Close closes neither.
 func New(inner dashboard.Store, cache *larder.Cache, options Options) (*Store, error) {
@@ -67,7 +78,18 @@ func New(inner dashboard.Store, cache *larder.Cache, options Options) (*Store, e
 	}
 	options.ShortTTL, options.MediumTTL = cmp.Or(options.ShortTTL, larder.ShortTTL), cmp.Or(options.MediumTTL, larder.MediumTTL)
 	s := &Store{inner: inner, cache: cache, options: options}
-	return s, s.declare()
+	if err := s.declare(); err != nil {
+		return nil, err
+	}
+	if options.Outbox == nil {
+		return s, nil
+	}
+	recorder, ok := inner.(Recorder)
+	if !ok {
+		return nil, errors.New("cachedstore: Outbox: the store below does not let it write into its transactions")
+	}
+	recorder.OnChange(s.write)
+	return s, nil
 }
 
 // Ping asks the database; the cache may be away.
@@ -76,32 +98,62 @@ func (s *Store) Ping(ctx context.Context) error { return s.inner.Ping(ctx) }
 // Close does nothing: whoever opened the store below and the cache closes them.
 func (s *Store) Close() error { return nil }
 
+// mutate runs a mutation of the store below and invalidates what it changed.
+func mutate[V any](ctx context.Context, s *Store, do func(context.Context) (V, dashboard.Change, error)) (V, dashboard.Change, error) {
+	written := new(note)
+	v, change, err := do(context.WithValue(ctx, noteKey{}, written))
+	if err == nil && !change.Empty() {
+		s.committed(ctx, change, written.pending)
+	}
+	return v, change, err
+}
+
+// mutate is the same for a mutation that returns nothing else.
+func (s *Store) mutate(ctx context.Context, do func(context.Context) (dashboard.Change, error)) (dashboard.Change, error) {
+	_, change, err := mutate(ctx, s, func(ctx context.Context) (struct{}, dashboard.Change, error) {
+		change, err := do(ctx)
+		return struct{}{}, change, err
+	})
+	return change, err
+}
+
+// note carries what was written into the outbox from within the transaction of a
+// mutation to behind its commit.
+type note struct{ pending *outbox.Pending }
+
+type noteKey struct{}
+
+// write puts the invalidations of a change into the outbox. It is called inside
+// the transaction, also for mutations that go past this store; of those the relay
+// carries out the invalidations.
+func (s *Store) write(ctx context.Context, tx *sql.Tx, change dashboard.Change) error {
+	pending, err := s.options.Outbox.Add(ctx, tx, s.Targets(change)...)
+	if written, ok := ctx.Value(noteKey{}).(*note); ok {
+		written.pending = pending // of a transaction that is repeated the last counts
+	}
+	return err
+}
+
 // committed invalidates what a mutation changed. The mutation is done by now and
 // its caller may have gone, so neither his context ends the invalidation nor does
-// its failure make the mutation fail: the cache serves what is concerned from the
-// database until Redis has confirmed.
-func (s *Store) committed(ctx context.Context, change dashboard.Change) {
-	if change.Empty() {
-		return
-	}
+// its failure make the mutation fail: this process reads what is concerned from
+// the database until Redis has confirmed, and the outbox keeps it until then.
+func (s *Store) committed(ctx context.Context, change dashboard.Change, pending *outbox.Pending) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.options.InvalidateTimeout)
 	defer cancel()
-	err := s.cache.Invalidate(ctx, s.Targets(change)...)
+	var err error
+	if pending != nil {
+		err = pending.Done(ctx)
+	} else {
+		err = s.cache.Invalidate(ctx, s.Targets(change)...)
+	}
 	switch {
 	case errors.Is(err, larder.ErrClosed):
 	case err != nil:
 		if s.unconfirmed.CompareAndSwap(false, true) {
-			s.options.Logger.Warn("invalidations are not confirmed; this process reads what they concern from the database and retries, others may serve it until it expires", "error", err)
+			s.options.Logger.Warn("invalidations are not confirmed; this process reads what they concern from the database and retries, others may serve it until then", "error", err)
 		}
 	case s.unconfirmed.CompareAndSwap(true, false):
 		s.options.Logger.Info("invalidations are confirmed again")
 	}
-}
-
-// done finishes a mutation that returns a value.
-func done[V any](ctx context.Context, s *Store, v V, change dashboard.Change, err error) (V, dashboard.Change, error) {
-	if err == nil {
-		s.committed(ctx, change)
-	}
-	return v, change, err
 }

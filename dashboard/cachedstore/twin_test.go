@@ -13,8 +13,10 @@ import (
 	"github.com/larder-go/larder"
 	"github.com/larder-go/larder/dashboard"
 	"github.com/larder-go/larder/dashboard/cachedstore"
+	"github.com/larder-go/larder/dashboard/sqlstore"
 	"github.com/larder-go/larder/dashboard/storetest"
 	"github.com/larder-go/larder/lardertest"
+	"github.com/larder-go/larder/outbox"
 	"github.com/larder-go/larder/redistier"
 )
 
@@ -26,8 +28,9 @@ const manyCases = 210
 
 // node is one process: its own connections and its own cache.
 type node struct {
-	store *cachedstore.Store
-	cache *larder.Cache
+	store    *cachedstore.Store
+	cache    *larder.Cache
+	database *sqlstore.Store
 }
 
 // world is two nodes with one database and one Redis, and the database itself as
@@ -44,9 +47,19 @@ type world struct {
 	names                     int
 }
 
-func newWorld(t *testing.T, rows larder.Tiers, seed uint64) *world {
+// set is how the nodes of a world are built.
+type set struct {
+	rows     larder.Tiers
+	outbox   bool
+	postgres bool
+}
+
+func newWorld(t *testing.T, how set, seed uint64) *world {
 	w := &world{T: t, redis: lardertest.StartRedis(t), clock: storetest.NewClock(), rand: rand.New(rand.NewPCG(seed, 0))}
-	path := filepath.Join(t.TempDir(), "qa.db")
+	path, dialect := filepath.Join(t.TempDir(), "qa.db"), outbox.SQLite
+	if how.postgres {
+		path, dialect = lardertest.StartPostgres(t).URL(), outbox.PostgreSQL
+	}
 	for i := range w.nodes {
 		cache, err := redistier.Open(t.Context(), redistier.Config{Address: w.redis.Addr()},
 			larder.Options{Namespace: "twin", MaxStaleness: staleness, Logger: quiet})
@@ -54,10 +67,33 @@ func newWorld(t *testing.T, rows larder.Tiers, seed uint64) *world {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() { _ = cache.Close() })
-		w.nodes[i] = node{cached(t, openDatabase(t, path, w.clock), cache, cachedstore.Options{Rows: rows}), cache}
+		db, options := openDatabase(t, path, w.clock), cachedstore.Options{Rows: how.rows}
+		if how.outbox {
+			options.Outbox = relayed(t, db, cache, dialect)
+		}
+		w.nodes[i] = node{store: cached(t, db, cache, options), cache: cache, database: db}
 	}
 	w.twin = openDatabase(t, path, w.clock)
 	return w
+}
+
+// relayed returns an outbox whose relay runs until the end of the test.
+func relayed(t *testing.T, db *sqlstore.Store, cache *larder.Cache, dialect outbox.Dialect) *outbox.Box {
+	t.Helper()
+	box, err := outbox.New(db.DB(), cache, outbox.Options{Dialect: dialect, PollInterval: 50 * time.Millisecond, Logger: quiet})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- box.Run(ctx) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-ended; err != nil && !errors.Is(err, context.Canceled) {
+			t.Errorf("relay: %v", err)
+		}
+	})
+	return box
 }
 
 // mutate does one random mutation through a random node and returns the node.
@@ -310,12 +346,16 @@ func (w *world) ok(err error) {
 // After every mutation each cached read of two nodes equals that of a twin
 // without cache, also while Redis hangs, after it was killed and while it is gone.
 func TestTwinWithoutCache(t *testing.T) {
-	for name, rows := range map[string]larder.Tiers{"rows in both tiers": larder.BothTiers, "rows in memory": larder.MemoryOnly} {
+	for name, how := range map[string]set{
+		"rows in both tiers":             {},
+		"rows in memory, with an outbox": {rows: larder.MemoryOnly, outbox: true},
+		"PostgreSQL, with an outbox":     {outbox: true, postgres: true},
+	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			seed := rand.Uint64()
 			t.Logf("seed %d", seed)
-			w := newWorld(t, rows, seed)
+			w := newWorld(t, how, seed)
 			w.run("at the start", 80)
 			w.ok(w.redis.Stop())
 			w.run("while Redis hangs", 8)
@@ -331,7 +371,7 @@ func TestTwinWithoutCache(t *testing.T) {
 				st := n.cache.Stats()
 				t.Logf("node %d: %d invalidations, %d pushes, %d entries", i, st.Invalidations, st.Pushes, st.MemoryEntries)
 				for space, k := range st.Keyspaces {
-					if rows == larder.BothTiers && (k.MemoryHits == 0 || k.RemoteHits+k.NegativeHits == 0) || k.Loads == 0 {
+					if how.rows == larder.BothTiers && (k.MemoryHits == 0 || k.RemoteHits+k.NegativeHits == 0) || k.Loads == 0 {
 						t.Errorf("the test did not reach every tier of %s: %+v", space, k)
 					}
 				}
@@ -345,5 +385,28 @@ func (w *world) run(when string, mutations int) {
 	for i := range mutations {
 		n, kind := w.mutate()
 		w.compare(n, fmt.Sprintf("%s %s (%d)", kind, when, i))
+	}
+}
+
+// A process that dies between its commit and its invalidation leaves a row in the
+// outbox, and the relay of another one carries it out. Here the mutation goes
+// past the cached store, which is the same.
+func TestOutboxOutlivesTheMutation(t *testing.T) {
+	w := newWorld(t, set{rows: larder.MemoryOnly, outbox: true}, 1)
+	w.settled()
+	suite, _, err := w.nodes[0].store.CreateSuite(t.Context(), dashboard.NewSuite{Name: "before"})
+	w.ok(err)
+	ask := q("suite", func(ctx context.Context, s dashboard.Store) (any, error) {
+		l, err := s.Suites(ctx, dashboard.SuiteFilter{}, dashboard.Page{})
+		return l, err
+	})
+	for _, n := range w.nodes {
+		ask.put(t.Context(), n.store)
+	}
+	_, _, err = w.nodes[0].database.UpdateSuite(t.Context(), suite.ID, dashboard.SuitePatch{Name: new("after")})
+	w.ok(err)
+	want := ask.put(t.Context(), w.twin)
+	for i, n := range w.nodes {
+		w.equalWithin(5*time.Second, func() answer { return ask.put(t.Context(), n.store) }, want, fmt.Sprint("list of suites by node ", i))
 	}
 }
