@@ -46,6 +46,10 @@ fuzz: ## run every fuzz target for FUZZTIME (1m) each
 consistency: deps ## READS (10 million) reads against concurrent invalidations: no stale one may be found
 	@LARDER_READS=$(READS) go test -count=1 -timeout 60m -v -run Consistency ./lardertest
 
+.PHONY: model
+model: ## explore the model of the contract in full, with a mutant for every rule
+	@LARDER_MODEL=full go test -count=1 -timeout 60m -v ./internal/model
+
 .PHONY: resilience
 resilience: deps ## process tests in their long form: Redis stopped for 10 s, 1000 renames through HTTP
 	@LARDER_LONG=1 go test -count=1 -timeout 20m -v ./acceptance
