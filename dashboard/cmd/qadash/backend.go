@@ -14,6 +14,7 @@ import (
 	"github.com/larder-go/larder/dashboard/cachedstore"
 	"github.com/larder-go/larder/dashboard/config"
 	"github.com/larder-go/larder/dashboard/sqlstore"
+	"github.com/larder-go/larder/outbox"
 	"github.com/larder-go/larder/redistier"
 )
 
@@ -42,13 +43,13 @@ func open(ctx context.Context, c config.Config, log *slog.Logger) (*backend, err
 	if !c.Cache.Enabled {
 		return b, nil
 	}
-	if err := b.addCache(ctx, c, log); err != nil {
+	if err := b.addCache(ctx, c, log, db); err != nil {
 		return nil, errors.Join(err, b.close())
 	}
 	return b, nil
 }
 
-func (b *backend) addCache(ctx context.Context, c config.Config, log *slog.Logger) error {
+func (b *backend) addCache(ctx context.Context, c config.Config, log *slog.Logger, db *sqlstore.Store) error {
 	redis := redistier.FromEnv()
 	if err := redis.Validate(); err != nil {
 		return &configError{err}
@@ -61,7 +62,11 @@ func (b *backend) addCache(ctx context.Context, c config.Config, log *slog.Logge
 		return &configError{err}
 	}
 	b.closers = append(b.closers, cache.Close)
-	options := cachedstore.Options{Logger: log, ShortTTL: c.Cache.TTL.Short, MediumTTL: c.Cache.TTL.Medium}
+	box, err := b.addOutbox(c, log, db, cache)
+	if err != nil {
+		return err
+	}
+	options := cachedstore.Options{Logger: log, Outbox: box, ShortTTL: c.Cache.TTL.Short, MediumTTL: c.Cache.TTL.Medium}
 	if c.Database.Driver == "sqlite" {
 		options.Rows = larder.MemoryOnly // a row of the embedded database is nearer than Redis
 	}
@@ -75,6 +80,26 @@ func (b *backend) addCache(ctx context.Context, c config.Config, log *slog.Logge
 		b.line = "memory alone until Redis appears at " + redis.Address
 	}
 	return err
+}
+
+// addOutbox makes an outbox in the database and runs its relay until the end.
+func (b *backend) addOutbox(c config.Config, log *slog.Logger, db *sqlstore.Store, cache *larder.Cache) (*outbox.Box, error) {
+	options := outbox.Options{Dialect: outbox.PostgreSQL, Logger: log}
+	if c.Database.Driver == "sqlite" {
+		options.Dialect = outbox.SQLite
+	}
+	box, err := outbox.New(db.DB(), cache, options)
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- box.Run(ctx) }()
+	b.closers = append(b.closers, func() error {
+		cancel()
+		return <-ended
+	})
+	return box, nil
 }
 
 // configError is a bad variable that was found where it is used.
