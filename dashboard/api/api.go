@@ -64,6 +64,7 @@ func New(o Options) http.Handler {
 	for _, r := range a.routes() {
 		a.mux.Handle(r.method+" /api/v1"+r.path, a.handle(r.serve))
 	}
+	a.mux.Handle("GET /api/openapi.json", a.handle(a.describe))
 	return a
 }
 
@@ -157,7 +158,7 @@ func (a *api) handle(h handler) http.Handler {
 		if strings.Contains(r.Header.Get("Cache-Control"), "no-cache") {
 			ctx = dashboard.WithExact(ctx)
 		}
-		err := h(&traced{ResponseWriter: w, trace: trace}, r.WithContext(ctx))
+		err := h(&traced{ResponseWriter: w, trace: trace, known: r.Header.Get("If-None-Match")}, r.WithContext(ctx))
 		if err == nil {
 			return
 		}
@@ -171,6 +172,7 @@ func (a *api) handle(h handler) http.Handler {
 type traced struct {
 	http.ResponseWriter
 	trace *dashboard.Trace
+	known string // If-None-Match
 	done  bool
 }
 

@@ -3,6 +3,8 @@ package api
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -174,8 +176,20 @@ func reply(w http.ResponseWriter, status int, value any) error {
 	if err != nil {
 		return fmt.Errorf("encode reply: %w", err)
 	}
-	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("Cache-Control", "no-cache")
+	header := w.Header()
+	header.Set("Content-Type", "application/json")
+	if header.Get("Cache-Control") == "" {
+		header.Set("Cache-Control", "no-cache") // keep it, but ask whether it is still so
+	}
+	if t, ok := w.(*traced); ok && status == http.StatusOK {
+		sum := sha256.Sum256(body)
+		header.Set("ETag", `"`+hex.EncodeToString(sum[:12])+`"`)
+		if strings.Contains(t.known, header.Get("ETag")) {
+			header.Del("Content-Type")
+			w.WriteHeader(http.StatusNotModified)
+			return nil
+		}
+	}
 	w.WriteHeader(status)
 	_, _ = w.Write(append(body, '\n'))
 	return nil
