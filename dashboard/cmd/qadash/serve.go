@@ -20,7 +20,7 @@ import (
 )
 
 // formats are the reports that can be taken in.
-var formats = upload.Formats{"junit": ingest.JUnit}
+var formats = upload.Formats{"junit": ingest.JUnit, "gotest": ingest.GoTest}
 
 // serve runs the server until it is told to end.
 func serve(ctx context.Context, args []string, s streams) error {
