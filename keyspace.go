@@ -237,6 +237,8 @@ func (r *request[K, V]) guard(c *Cache) guard {
 	}
 	if c.remote == nil {
 		g.deps = append(g.deps, c.board.Issue(sweepKey))
+	} else {
+		g.deps = append(g.deps, c.board.Issue(untrackedKey))
 	}
 	return g
 }

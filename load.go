@@ -39,9 +39,24 @@ type permit struct {
 	sweep, untagged ticket.Ticket
 }
 
+// untrackedKey stands for everything that was loaded without a lease or under a
+// connection in doubt: no push tells of its changes. It is killed before this
+// process acknowledges a strict invalidation, which would otherwise return
+// while memory serves such a value, or a load under way brings one:
+//
+//  1. the connection breaks; a Get loads and keeps the value for T at most
+//  2. the connection is made again; nobody has read the key under it
+//  3. another process invalidates the key strictly: this one acknowledges
+//  4. a Get finds the value of step 1 in memory
+const untrackedKey = "#untracked"
+
 // plainPermit allows a load that stores nothing in Redis.
 func (k *Keyspace[K, V]) plainPermit(r *request[K, V], why bypass) *permit {
 	p := &permit{kind: why, ticket: k.cache.board.Issue(r.entry)}
+	if k.cache.remote != nil {
+		p.gens = k.cache.ticketsOf(append(r.deps[:len(r.deps):len(r.deps)], untrackedKey))
+		return p
+	}
 	p.gens = k.cache.ticketsOf(r.deps)
 	p.sweep, p.untagged = k.cache.board.Issue(sweepKey), k.cache.board.Issue(anyTagKey)
 	return p

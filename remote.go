@@ -90,6 +90,10 @@ type RemoteEvents interface {
 	Flushed()
 	// Connected says that a connection is ready and its epoch was credited.
 	Connected()
+	// Confirming says that this process is about to acknowledge, to one that
+	// confirms, all pushes so far. What was loaded without the remote tier, and
+	// is therefore told of no push, ends here.
+	Confirming()
 	// Disconnected says why a server cannot be used. Repeated failures to
 	// reconnect repeat it; the receiver logs changes only.
 	Disconnected(err error)

@@ -116,6 +116,9 @@ func (e *events) Connected() {
 	c.goRun(c.checkRuns)
 }
 
+// Confirming ends what no push can end: see untrackedKey.
+func (e *events) Confirming() { e.board.Kill(untrackedKey) }
+
 func (e *events) Disconnected(err error) {
 	e.state.change(e.opts.Logger, stateDisconnected, err)
 }

@@ -58,6 +58,7 @@ func (c *conn) process(f frameOut) {
 		c.epoch.Store(c.epoch.Load().Succeed())
 		events.Flushed()
 	case f.mark != nil:
+		events.Confirming()
 		close(f.mark)
 	case f.reply == nil:
 		events.Invalidated(f.keys)

@@ -55,6 +55,9 @@ func (l *eventLog) Flushed() {
 // Connected implements larder.RemoteEvents.
 func (l *eventLog) Connected() { l.note(func() { l.connected++ }) }
 
+// Confirming implements larder.RemoteEvents.
+func (l *eventLog) Confirming() {}
+
 // Disconnected implements larder.RemoteEvents.
 func (l *eventLog) Disconnected(err error) {
 	l.note(func() { l.disconnected++; l.lastErr = err })

@@ -90,6 +90,7 @@ func (l *link) open(c *conn) error {
 		return ErrRefused
 	}
 	s.conns[c] = struct{}{}
+	s.members[l.remote] = struct{}{}
 	return nil
 }
 

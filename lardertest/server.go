@@ -30,6 +30,7 @@ type Server struct {
 	saved    map[string]item
 	watchers map[string]map[*conn]struct{}
 	conns    map[*conn]struct{}
+	members  map[*Remote]struct{} // who ever connected
 	script   func(Request) Fault
 	counts   map[larder.OpKind]int
 }
@@ -91,6 +92,7 @@ func NewServer() *Server {
 		data:     map[string]*item{},
 		watchers: map[string]map[*conn]struct{}{},
 		conns:    map[*conn]struct{}{},
+		members:  map[*Remote]struct{}{},
 		counts:   map[larder.OpKind]int{},
 	}
 	if now := time.Now(); now.Year() < 2025 {

@@ -79,6 +79,7 @@ func (c *conn) acknowledge() error {
 		if err := c.barrier(ctx, c); err != nil {
 			return err
 		}
+		c.events.Confirming()
 		args := []string{c.member, request}
 		if err := c.eval(ctx, acknowledgeScript, []string{s.beat, s.acks}, args).Error(); err != nil {
 			return fmt.Errorf("acknowledging: %w", err)

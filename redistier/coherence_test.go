@@ -37,6 +37,7 @@ func (m *mirror) Invalidated(keys []string) {
 }
 func (m *mirror) Flushed()           {}
 func (m *mirror) Connected()         {}
+func (m *mirror) Confirming()        {}
 func (m *mirror) Disconnected(error) {}
 
 func (m *mirror) kill(key string) {

@@ -42,6 +42,7 @@ func (r *recorder) Invalidated(keys []string) {
 	}
 }
 func (r *recorder) Flushed()               { r.note("flushed") }
+func (r *recorder) Confirming()            {}
 func (r *recorder) Connected()             { r.note("connected") }
 func (r *recorder) Disconnected(err error) { r.note("disconnected " + err.Error()) }
 
