@@ -48,6 +48,7 @@ type command struct {
 var commands = []command{
 	{"serve", "", "run the server", serve},
 	{"report", "FILE…", "send test reports to a server", report},
+	{"run", "-- COMMAND…", "run a test command and report it while it runs", runCommand},
 	{"seed", "", "fill an empty database with demo data", seed},
 	{"config", "", "print the configuration in effect, secrets masked", printConfig},
 	{"healthcheck", "", "ask a running server whether it is ready", healthcheck},
@@ -91,6 +92,9 @@ func (e *usageError) Error() string { return e.text }
 func exitCode(err error, c command, s streams) int {
 	if err == nil || errors.Is(err, flag.ErrHelp) {
 		return exitOK
+	}
+	if exit, ok := errors.AsType[*exitError](err); ok {
+		return exit.code
 	}
 	if faults := config.Faults(err); len(faults) > 0 {
 		for _, f := range faults {

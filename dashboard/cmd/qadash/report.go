@@ -32,7 +32,7 @@ func report(ctx context.Context, args []string, s streams) error {
 	r := reportFlags{fields: fromCI(s.env)}
 	f.StringVar(&r.url, "url", either(get(s.env, "QADASH_URL"), defaultURL), "address of the server; QADASH_URL")
 	f.StringVar(&r.token, "token", "", "token with the write scope; better QADASH_TOKEN, which no process list shows")
-	f.StringVar(&r.format, "format", "junit", "format of the files: junit")
+	f.StringVar(&r.format, "format", "junit", "format of the files: junit, or gotest for the output of go test -json")
 	f.DurationVar(&r.wait, "timeout", 2*time.Minute, "longest time to wait for the server")
 	r.fields.flags(f)
 	if err := parse(f, args); err != nil {
@@ -98,10 +98,7 @@ func (r *reportFlags) send(ctx context.Context, files []string) (dashboard.Inges
 		return none, &usageError{fmt.Sprintf("--url %q is not an address", r.url)}
 	}
 	request.Header.Set("Content-Type", body.FormDataContentType())
-	request.Header.Set("User-Agent", "qadash/"+buildVersion())
-	if r.token != "" {
-		request.Header.Set("Authorization", "Bearer "+r.token)
-	}
+	(&client{token: r.token}).sign(request)
 	response, err := http.DefaultClient.Do(request)
 	if err != nil {
 		return none, fmt.Errorf("%s cannot be reached: %w", r.url, cause(err))
@@ -150,11 +147,7 @@ func readAnswer(response *http.Response) (out dashboard.IngestReport, err error)
 		}
 		return out, nil
 	}
-	var problem struct{ Detail string }
-	if json.Unmarshal(data, &problem) != nil || problem.Detail == "" {
-		return out, fmt.Errorf("the server answered %s", response.Status)
-	}
-	return out, fmt.Errorf("refused (%d): %s", response.StatusCode, problem.Detail)
+	return out, refusal(response, data)
 }
 
 func (r *reportFlags) tell(w io.Writer, answer dashboard.IngestReport) {
