@@ -3,6 +3,7 @@ package lardertest
 import (
 	"context"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 )
@@ -72,3 +73,73 @@ func (d redisDoor) Kill() { d.tb.Helper(); d.check(d.s.Kill()) }
 
 // Restart implements BackDoor.
 func (d redisDoor) Restart() { d.tb.Helper(); d.check(d.s.Restart(context.Background())) }
+
+// OpenClusterDoor returns the back door to a real cluster for the conformance
+// suite.
+func OpenClusterDoor(tb testing.TB, c *Cluster) BackDoor { return clusterDoor{tb, c} }
+
+type clusterDoor struct {
+	tb testing.TB
+	c  *Cluster
+}
+
+// at returns the door to the master of key.
+func (d clusterDoor) at(key string) redisDoor {
+	d.tb.Helper()
+	for _, s := range d.c.Servers {
+		_, err := s.Command("GET", key)
+		if err == nil || strings.HasPrefix(err.Error(), "WRONGTYPE") {
+			return redisDoor{d.tb, s}
+		}
+	}
+	d.tb.Fatalf("nobody serves %q", key)
+	return redisDoor{}
+}
+
+func (d clusterDoor) each(f func(redisDoor)) {
+	d.tb.Helper()
+	for _, s := range d.c.Servers {
+		f(redisDoor{d.tb, s})
+	}
+}
+
+// Set implements BackDoor.
+func (d clusterDoor) Set(key, data string, ttl time.Duration) {
+	d.tb.Helper()
+	d.at(key).Set(key, data, ttl)
+}
+
+// SetList implements BackDoor.
+func (d clusterDoor) SetList(key string) { d.tb.Helper(); d.at(key).SetList(key) }
+
+// Delete implements BackDoor.
+func (d clusterDoor) Delete(key string) bool { d.tb.Helper(); return d.at(key).Delete(key) }
+
+// FlushAll implements BackDoor.
+func (d clusterDoor) FlushAll() {
+	d.tb.Helper()
+	d.each(func(s redisDoor) {
+		if _, err := s.s.Command("FLUSHALL"); err != nil && !strings.HasPrefix(err.Error(), "READONLY") {
+			d.tb.Fatal(err)
+		}
+	})
+}
+
+// Drop implements BackDoor.
+func (d clusterDoor) Drop() { d.tb.Helper(); d.each(redisDoor.Drop) }
+
+// Stop implements BackDoor.
+func (d clusterDoor) Stop() { d.tb.Helper(); d.each(redisDoor.Stop) }
+
+// Cont implements BackDoor.
+func (d clusterDoor) Cont() { d.tb.Helper(); d.each(redisDoor.Cont) }
+
+// Kill implements BackDoor.
+func (d clusterDoor) Kill() { d.tb.Helper(); d.each(redisDoor.Kill) }
+
+// Restart implements BackDoor.
+func (d clusterDoor) Restart() {
+	d.tb.Helper()
+	d.each(redisDoor.Restart)
+	d.c.AwaitHealth(d.tb)
+}

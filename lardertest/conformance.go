@@ -15,6 +15,14 @@ import (
 type Site struct {
 	A, B larder.Remote
 	Door BackDoor
+	// Shared says that the store is not for this test alone: it is neither
+	// paused nor killed, and the namespace is the only empty one.
+	Shared bool
+}
+
+// outages are the groups that pause or kill the store.
+var outages = map[string]bool{
+	"RunID": true, "ConfirmWaits": true, "Credit": true, "LostServer": true, "AbsentServer": true, "PausedServer": true,
 }
 
 // BackDoor reaches the store past the remotes, as other programs and faults
@@ -84,7 +92,13 @@ func RunRemote(t *testing.T, open func(t *testing.T) Site) {
 	}
 	t.Run("Operations", func(t *testing.T) { testOperations(t, open) })
 	for _, g := range groups {
-		t.Run(g.name, func(t *testing.T) { g.run(t, newFixture(t, open(t))) })
+		t.Run(g.name, func(t *testing.T) {
+			site := open(t)
+			if site.Shared && outages[g.name] {
+				return // an exclusive store of the same kind plays them
+			}
+			g.run(t, newFixture(t, site))
+		})
 	}
 }
 
@@ -124,7 +138,18 @@ func (f *fixture) start() *fixture {
 	for _, l := range []*eventLog{f.logA, f.logB} {
 		f.waitFor("a connection", l, func() bool { return l.connected > 0 })
 	}
+	f.ready(f.A, f.B)
 	return f
+}
+
+// ready waits until each remote is connected to all servers.
+func (f *fixture) ready(remotes ...larder.Remote) {
+	f.t.Helper()
+	for _, r := range remotes {
+		for _, key := range r.NamespaceKeys() {
+			f.eventually("connections to all servers", func() bool { return r.Epoch(key) != nil })
+		}
+	}
 }
 
 // waitFor waits until cond, called under the lock of l, holds.

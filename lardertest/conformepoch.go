@@ -59,6 +59,7 @@ func testLostConnection(t *testing.T, f *fixture) {
 	for _, l := range []*eventLog{f.logA, f.logB} {
 		f.waitFor("new connection", l, func() bool { return l.connected > 1 })
 	}
+	f.ready(f.A, f.B)
 	next := f.A.Epoch(key)
 	if next == nil || next == old || !next.Alive() || next.AsOf() <= old.AsOf() {
 		t.Fatalf("the new connection has epoch %+v, the old one had %+v", next, old)

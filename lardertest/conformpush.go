@@ -111,7 +111,18 @@ func testNoPushForOwnWrites(t *testing.T, f *fixture) {
 // barrier makes sure that every push sent to A so far has been processed.
 func (f *fixture) barrier() {
 	f.t.Helper()
-	f.do(f.A, larder.Op{Kind: larder.OpGet, Key: f.A.EntryKey("barrier")})
+	keys := f.A.NamespaceKeys() // on every server
+	ops := make([]larder.Op, len(keys))
+	for i := range keys {
+		ops[i] = larder.Op{Kind: larder.OpGet, Key: keys[i]}
+	}
+	replies := make([]larder.Reply, len(ops))
+	f.A.Do(f.ctx, ops, replies)
+	for i := range replies {
+		if replies[i].Err != nil {
+			f.t.Fatal(replies[i].Err)
+		}
+	}
 }
 
 // testPushForEachChange holds which changes a reader hears of, from another

@@ -1,9 +1,11 @@
 package redistier
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
+	"github.com/larder-go/larder"
 	"github.com/larder-go/larder/lardertest"
 )
 
@@ -21,5 +23,25 @@ func TestConformance(t *testing.T) {
 			t.Fatal(err)
 		}
 		return lardertest.Site{A: a, B: b, Door: lardertest.OpenBackDoor(t, srv)}
+	})
+}
+
+// TestClusterConformance runs the suite over a cluster that all its tests
+// share, each in a namespace of its own.
+func TestClusterConformance(t *testing.T) {
+	cluster := lardertest.StartCluster(t)
+	n := 0
+	lardertest.RunRemote(t, func(t *testing.T) lardertest.Site {
+		n++
+		cfg := Config{Topology: Cluster, Addresses: cluster.Addrs(), BeatTimeout: 500 * time.Millisecond}
+		site := lardertest.Site{Door: lardertest.OpenClusterDoor(t, cluster), Shared: true}
+		for _, remote := range []*larder.Remote{&site.A, &site.B} {
+			tier, err := New(cfg, fmt.Sprint("shop", n))
+			if err != nil {
+				t.Fatal(err)
+			}
+			*remote = tier
+		}
+		return site
 	})
 }
