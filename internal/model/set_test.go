@@ -108,7 +108,7 @@ var set = configuration{
 				}
 			}
 		}
-		return explore(setState{k: 2, sr: 2, vr: 2, gets: [2]uint8{3, 2}, ev: 1}, step, func(s setState) string {
+		return explore(setState{k: 2, sr: 2, vr: 2, gets: [2]uint8{bound(mut, 3, 2), bound(mut, 2, 1)}, ev: 1}, step, func(s setState) string {
 			if s.k == 2 && s.kv < s.inv {
 				return "P4: stored value older than an executed invalidation"
 			}
