@@ -11,7 +11,8 @@ import (
 	"github.com/larder-go/larder/dashboard"
 )
 
-// Stats implements [dashboard.Figures]. It counts in covering indexes.
+// Stats implements [dashboard.Figures]. It counts in covering indexes: cases by
+// type, because SQLite would not take the index otherwise.
 func (s *Store) Stats(ctx context.Context) (dashboard.Stats, error) {
 	var (
 		out      dashboard.Stats
@@ -19,7 +20,7 @@ func (s *Store) Stats(ctx context.Context) (dashboard.Stats, error) {
 		q        = s.reader()
 	)
 	err := q.row(ctx, `SELECT (SELECT count(*) FROM suites WHERE deleted_at IS NULL),
-		(SELECT count(*) FROM cases WHERE deleted_at IS NULL),
+		(SELECT CAST(COALESCE(sum(n), 0) AS BIGINT) FROM (SELECT count(*) AS n FROM cases WHERE deleted_at IS NULL GROUP BY test_type) t),
 		(SELECT count(*) FROM executions WHERE created_at >= ?)`,
 		millis(s.instant().Add(-24*time.Hour))).Scan(&out.TotalSuites, &out.TotalCases, &out.Last24hExecutions)
 	if err != nil {

@@ -34,6 +34,8 @@ type Store struct {
 	now         func() time.Time
 	changed     atomic.Pointer[OnChange]
 	close       func() error
+	// tap, if set, stands before the database of every read. Tests only.
+	tap func(handle) handle
 }
 
 var (
@@ -162,4 +164,10 @@ func (s *Store) transact(ctx context.Context, fn func(*txn) error) (dashboard.Ch
 }
 
 // reader returns a querier outside of any transaction.
-func (s *Store) reader() *querier { return &querier{db: s.read, dialect: &s.dialect} }
+func (s *Store) reader() *querier {
+	q := &querier{db: s.read, dialect: &s.dialect}
+	if s.tap != nil {
+		q.db = s.tap(s.read)
+	}
+	return q
+}
