@@ -1,58 +1,51 @@
 package model
 
-// Restarts among several masters: entry K lives on master 0, its tag on master
-// 1. Either may restart from a snapshot and bring back what was deleted: K
-// itself, or an old generation of the tag, with which an old K would be valid
-// again. Each master keeps a generation of the namespace and the incarnation
-// its data belongs to. A node that finds another incarnation on a new
-// connection replaces generations and then records the new one, before it
-// serves anything from there.
-//
-// An entry carries the namespace generations of every master that it depends
-// on, not only of its own: master 1 cannot know which entries elsewhere its old
-// tag revives.
+// Restarts among several masters: entry K and the generation of the namespace
+// that it carries live on master 0, its tag on master 1. Either master may
+// restart from a snapshot and bring back what was deleted: K itself, or an old
+// generation of the tag, with which an old K would be valid again. Each master
+// keeps the incarnation that its data belongs to. A node that finds another one
+// on a new connection first replaces the generations of the namespace on all
+// masters, since any entry may carry a tag of this one, then records the
+// incarnation, and only then uses the connection.
 var severalMasters = configuration{
 	name: "several masters", promises: "P1",
 	mutants: []mutant{
-		{name: "ownstripe", rule: "an entry carries the namespace generation of its own master alone"},
+		{name: "ownmaster", rule: "a check replaces the generations of the restarted master alone"},
 		{name: "uncheckedtag", rule: "only the connection to the entry's master is checked"},
-		{name: "incfirst", rule: "the incarnation is set before the generation is replaced"},
+		{name: "incfirst", rule: "the incarnation is recorded before the generations are replaced"},
 		{name: "mixedepoch", rule: "a Get goes on with what it read before a restart"},
-		{name: "allstripes", harmless: true, rule: "entries carry their own master's generation, and a check replaces those of all masters"},
 	},
 	run: func(mut string) outcome {
-		crashes := bound(mut, 2, 1)
-		if mut == "allstripes" { // explored to its end as well
-			crashes = 1
-		}
 		return explore(mastersState{
-			k: 2, kg: 1, kn: [2]uint8{1, 1}, tag: 1, ns: [2]uint8{1, 1}, inc: [2]uint8{1, 1}, run: [2]uint8{1, 1},
-			snap:    mastersSnapshot{k: 2, kg: 1, kn: [2]uint8{1, 1}, tag: 1, ns: [2]uint8{1, 1}, inc: [2]uint8{1, 1}},
-			checked: [2][2]uint8{{3, 3}, {3, 3}}, snaps: 1, crashes: crashes, rounds: 1, gets: [2]uint8{1, 1},
+			k: 2, kg: 1, kn: 1, tag: 1, ns: 1, inc: [2]uint8{1, 1}, run: [2]uint8{1, 1},
+			snap:    mastersSnapshot{k: 2, kg: 1, kn: 1, tag: 1, ns: 1, inc: [2]uint8{1, 1}},
+			checked: [2][2]uint8{{3, 3}, {3, 3}}, snaps: 1, crashes: bound(mut, 2, 1), rounds: 1, gets: [2]uint8{1, 1},
 		}, func(s mastersState, e edges[mastersState]) { s.steps(mut, e) }, holds)
 	},
 }
 
 // mastersSnapshot is what both masters have on disk.
 type mastersSnapshot struct {
-	k, kv, kt, kg, tag uint8
-	kn, ns, inc        [2]uint8
+	k, kv, kt, kg, kn, tag, ns uint8
+	inc                        [2]uint8
 }
 
 type mastersState struct {
 	db, floor      uint8    // versions: committed; confirmed
 	k, kv, kt      uint8    // entry: 0 absent, 1 lease, 2 value; version; token
 	kg             uint8    // its pair: generation of the tag
-	kn             [2]uint8 // its pairs: namespace generations
+	kn             uint8    // its pair: generation of the namespace
 	tag            uint8    // generation of the tag, 0 missing
-	ns, inc, run   [2]uint8 // by master
+	ns             uint8    // generation of the namespace on master 0
+	inc, run       [2]uint8 // by master
 	snap           mastersSnapshot
 	snaps, crashes uint8
 
-	checked       [2][2]uint8 // by node and master: 0 new, 1 found a mismatch, 2 and 4 in between, 3 checked
+	checked       [2][2]uint8 // by node and master: 0 new, 1 found a mismatch, 2 in between, 3 checked
 	pc            [2]uint8    // reader: 0 idle, 1 captured, 2 leased, 3 loaded
 	f, v, t, g    [2]uint8    // floor at its start; value; token; captured tag
-	n             [2][2]uint8 // captured namespace generations
+	n             [2]uint8    // captured generation of the namespace
 	gets          [2]uint8
 	writer, wtype uint8 // 0 idle, 1 committed, 2 executed; 0 K, 1 tag
 	rounds        uint8
@@ -84,9 +77,9 @@ func (s mastersState) disasters(mut string, e edges[mastersState]) {
 		x := s
 		x.crashes--
 		x.run[m]++
-		x.ns[m], x.inc[m] = x.snap.ns[m], x.snap.inc[m]
+		x.inc[m] = x.snap.inc[m]
 		if m == 0 {
-			x.k, x.kv, x.kt, x.kg, x.kn = x.snap.k, x.snap.kv, x.snap.kt, x.snap.kg, x.snap.kn
+			x.k, x.kv, x.kt, x.kg, x.kn, x.ns = x.snap.k, x.snap.kv, x.snap.kt, x.snap.kg, x.snap.kn, x.snap.ns
 		} else {
 			x.tag = x.snap.tag
 		}
@@ -117,7 +110,7 @@ func (s mastersState) write(e edges[mastersState]) {
 		x := s
 		x.writer = 2
 		if x.wtype == 0 {
-			x.k, x.kv, x.kt, x.kg, x.kn = 0, 0, 0, 0, [2]uint8{}
+			x.k, x.kv, x.kt, x.kg, x.kn = 0, 0, 0, 0, 0
 		} else {
 			x.tag = 0
 		}
@@ -139,30 +132,17 @@ func (s mastersState) check(mut string, e edges[mastersState], i, m int) {
 			x.checked[i][m] = 3
 		}
 		e.to(x, "node %d connects to master %d, checked: %v", i, m, x.checked[i][m] == 3)
-	case 1:
-		x.checked[i][m] = 2
-		switch mut {
-		case "incfirst":
+	case 1, 2:
+		x.checked[i][m]++
+		if (s.checked[i][m] == 1) == (mut == "incfirst") {
 			x.inc[m] = x.run[m]
-		case "allstripes":
-			x.checked[i][m] = 4
-			x.ns[1-m] = x.freshNamespace(1 - m)
-		default:
-			x.ns[m] = x.freshNamespace(m)
+			e.to(x, "node %d records the incarnation of master %d", i, m)
+			return
 		}
-		e.to(x, "node %d begins to replace the generations for master %d", i, m)
-	case 4:
-		x.checked[i][m] = 2
-		x.ns[m] = x.freshNamespace(m)
-		e.to(x, "node %d replaces the generation of master %d", i, m)
-	case 2:
-		x.checked[i][m] = 3
-		if mut == "incfirst" {
-			x.ns[m] = x.freshNamespace(m)
-		} else {
-			x.inc[m] = x.run[m]
+		if m == 0 || mut != "ownmaster" {
+			x.ns = unused(x.ns, x.kn, x.snap.ns, x.snap.kn, x.n[0], x.n[1])
 		}
-		e.to(x, "node %d completes the check of master %d", i, m)
+		e.to(x, "node %d replaces the generations after a restart of master %d", i, m)
 	}
 }
 
@@ -205,19 +185,15 @@ func (s mastersState) look(mut string, e edges[mastersState], i int) {
 		x.finish(e, i, "direct load, a connection is gone")
 		return
 	}
-	sameNamespace := x.kn == x.n[i]
-	if mut == "ownstripe" || mut == "allstripes" {
-		sameNamespace = x.kn[0] == x.n[i][0]
-	}
 	switch {
-	case x.k == 2 && x.kg == x.g[i] && sameNamespace:
+	case x.k == 2 && x.kg == x.g[i] && x.kn == x.n[i]:
 		x.v[i] = x.kv
 		x.finish(e, i, "hit")
 	case x.k == 1:
 		x.v[i] = x.db
 		x.finish(e, i, "busy, loads itself later")
 	default:
-		x.k, x.kv, x.kg, x.kn = 1, 0, 0, [2]uint8{}
+		x.k, x.kv, x.kg, x.kn = 1, 0, 0, 0
 		x.kt = x.freshToken()
 		x.t[i], x.pc[i] = x.kt, 2
 		e.to(x, "node %d gets the lease", i)
@@ -243,15 +219,11 @@ func (s mastersState) finish(e edges[mastersState], i int, how string) {
 }
 
 func (s *mastersState) reset(i int, floor, pc uint8) {
-	s.pc[i], s.f[i], s.v[i], s.t[i], s.g[i], s.n[i] = pc, floor, 0, 0, 0, [2]uint8{}
+	s.pc[i], s.f[i], s.v[i], s.t[i], s.g[i], s.n[i] = pc, floor, 0, 0, 0, 0
 }
 
 func (s *mastersState) freshTag() uint8 {
 	return unused(s.tag, s.kg, s.snap.tag, s.snap.kg, s.g[0], s.g[1])
-}
-
-func (s *mastersState) freshNamespace(m int) uint8 {
-	return unused(s.ns[m], s.kn[m], s.snap.ns[m], s.snap.kn[m], s.n[0][m], s.n[1][m])
 }
 
 func (s *mastersState) freshToken() uint8 { return unused(s.kt, s.snap.kt, s.t[0], s.t[1]) }
