@@ -23,11 +23,15 @@ type Config struct {
 	Auth       AuthMode
 	AdminToken string // secret; grants the admin scope
 	Branch     string // the default branch, whose newest runs the overview judges
-	LogLevel   slog.Level
-	LogFormat  string // "text" or "json"
-	Cache      Cache
-	Redis      Redis
-	Warnings   []string // for the log: accepted, but worth knowing
+	// PublicURL is where readers find this server; in webhooks. May be empty.
+	PublicURL string
+	// WebhookPrivate lets webhooks go to private addresses.
+	WebhookPrivate bool
+	LogLevel       slog.Level
+	LogFormat      string // "text" or "json"
+	Cache          Cache
+	Redis          Redis
+	Warnings       []string // for the log: accepted, but worth knowing
 }
 
 // AuthMode says who may change data.
@@ -104,15 +108,17 @@ func (e *Error) Error() string {
 func Load(env Env) (Config, error) {
 	r := reader{env: env}
 	c := Config{
-		Addr:       r.addr("ADDR"),
-		Database:   r.database("DATABASE_URL"),
-		Auth:       AuthMode(r.word("AUTH_MODE", string(AuthAuto), string(AuthToken))),
-		AdminToken: r.secret("ADMIN_TOKEN"),
-		Branch:     r.text("DEFAULT_BRANCH"),
-		LogLevel:   r.level("LOG_LEVEL"),
-		LogFormat:  r.word("LOG_FORMAT", "text", "json"),
-		Cache:      r.cache(),
-		Redis:      r.redis(),
+		Addr:           r.addr("ADDR"),
+		Database:       r.database("DATABASE_URL"),
+		Auth:           AuthMode(r.word("AUTH_MODE", string(AuthAuto), string(AuthToken))),
+		AdminToken:     r.secret("ADMIN_TOKEN"),
+		Branch:         r.text("DEFAULT_BRANCH"),
+		PublicURL:      r.publicURL("PUBLIC_URL"),
+		LogLevel:       r.level("LOG_LEVEL"),
+		WebhookPrivate: r.boolean("WEBHOOK_ALLOW_PRIVATE"),
+		LogFormat:      r.word("LOG_FORMAT", "text", "json"),
+		Cache:          r.cache(),
+		Redis:          r.redis(),
 	}
 	r.checkToken(c)
 	c.Warnings = r.warnings

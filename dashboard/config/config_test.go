@@ -60,13 +60,13 @@ func TestEveryExampleIsAccepted(t *testing.T) {
 // variable, what form it wants and one value that works.
 func TestABadValueNamesVariableFormAndExample(t *testing.T) {
 	bad := map[string][]string{
-		"ADDR":                {"8000", "localhost", "localhost:http", "localhost:70000"},
-		"DATABASE_URL":        {"mysql://h/db", "sqlite:", "postgres:", "%%"},
-		"AUTH_MODE":           {"none"},
-		"ADMIN_TOKEN":         {"short", "has spaces in it and is long"},
-		"DEFAULT_BRANCH":      {strings.Repeat("b", 201)},
-		"LOG_LEVEL":           {"loud"},
-		"LOG_FORMAT":          {"xml"},
+		"ADDR":           {"8000", "localhost", "localhost:http", "localhost:70000"},
+		"DATABASE_URL":   {"mysql://h/db", "sqlite:", "postgres:", "%%"},
+		"AUTH_MODE":      {"none"},
+		"ADMIN_TOKEN":    {"short", "has spaces in it and is long"},
+		"DEFAULT_BRANCH": {strings.Repeat("b", 201)},
+		"LOG_LEVEL":      {"loud"},
+		"LOG_FORMAT":     {"xml"}, "PUBLIC_URL": {"qa.example", "ftp://x", "https://"}, "WEBHOOK_ALLOW_PRIVATE": {"maybe"},
 		"CACHE_ENABLED":       {"maybe"},
 		"CACHE_NAMESPACE":     {"a b", "a:b", strings.Repeat("n", 65)},
 		"CACHE_MEMORY_BYTES":  {"-1", "64MB", "lots", "99999999999999999999", "9999999GiB"},

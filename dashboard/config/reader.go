@@ -213,6 +213,18 @@ func (r *reader) redisURL(name string) string {
 	return v
 }
 
+func (r *reader) publicURL(name string) string {
+	v, _ := r.raw(name)
+	if v == "" {
+		return ""
+	}
+	u, err := url.Parse(v)
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
+		r.fault(name, v, "")
+	}
+	return strings.TrimRight(v, "/")
+}
+
 // redisPassword treats the word None as no password: environments of the
 // Python original carry it. The connection warns of it.
 func (r *reader) redisPassword(name string) string {

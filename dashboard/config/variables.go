@@ -30,6 +30,8 @@ var variables = []Variable{
 		Meaning: "Bearer token with the admin scope."},
 	{Name: "DEFAULT_BRANCH", Default: "main", Form: "a branch name of at most 200 characters", Example: "trunk",
 		Meaning: "Branch whose newest runs the overview judges."},
+	{Name: "PUBLIC_URL", Form: "an http or https address", Example: "https://qa.example", Meaning: "Where readers find this server; put into webhooks."},
+	{Name: "WEBHOOK_ALLOW_PRIVATE", Default: "false", Form: "true or false", Example: "true", Meaning: "Lets webhooks go to private and loopback addresses."},
 	{Name: "LOG_LEVEL", Default: "info", Form: "debug, info, warn or error", Example: "debug", Meaning: "Least severe record that is logged."},
 	{Name: "LOG_FORMAT", Default: "text", Form: "text or json", Example: "json", Meaning: "Form of a log record."},
 

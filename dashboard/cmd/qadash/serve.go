@@ -64,6 +64,8 @@ func serveOn(ctx context.Context, listener net.Listener, c config.Config, log *s
 	if err != nil {
 		return err
 	}
+	stop := startTasks(ctx, c, b, log)
+	defer stop()
 	fmt.Fprintf(s.out, "qadash is at http://%s (database: %s; cache: %s)\n", listener.Addr(), describe(c.Database), b.cacheLine())
 	err = web.Serve(ctx, listener)
 	log.Info("ended")

@@ -26,8 +26,22 @@ type process struct {
 	cmd *exec.Cmd
 }
 
-// startProcess runs this test binary as qadash, on a database and a Redis.
+// startProcess runs this test binary as qadash, on a database and a Redis, until
+// the end of the test.
 func startProcess(t *testing.T, database string, redis *lardertest.RedisServer) *process {
+	t.Helper()
+	p := launch(t, database, redis.Addr())
+	t.Cleanup(func() {
+		_ = p.cmd.Process.Signal(syscall.SIGTERM)
+		if err := p.cmd.Wait(); err != nil {
+			t.Errorf("qadash ended with %v", err)
+		}
+	})
+	return p
+}
+
+// launch runs this test binary as qadash. The caller ends it.
+func launch(t *testing.T, database, redis string) *process {
 	t.Helper()
 	self, err := os.Executable()
 	if err != nil {
@@ -35,7 +49,7 @@ func startProcess(t *testing.T, database string, redis *lardertest.RedisServer) 
 	}
 	cmd := exec.Command(self, "serve")
 	cmd.Args[0] = "qadash"
-	host, port, _ := strings.Cut(redis.Addr(), ":")
+	host, port, _ := strings.Cut(redis, ":")
 	cmd.Env = append(os.Environ(), "ADDR=127.0.0.1:0", "DATABASE_URL=sqlite:"+database, "REDIS_HOST="+host, "REDIS_PORT="+port, "LOG_LEVEL=error")
 	cmd.Stderr = os.Stderr
 	out, err := cmd.StdoutPipe()
@@ -45,14 +59,9 @@ func startProcess(t *testing.T, database string, redis *lardertest.RedisServer) 
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() {
-		_ = cmd.Process.Signal(syscall.SIGTERM)
-		if err := cmd.Wait(); err != nil {
-			t.Errorf("qadash ended with %v", err)
-		}
-	})
 	line, err := bufio.NewReader(out).ReadString('\n')
 	if err != nil {
+		_ = cmd.Process.Kill()
 		t.Fatalf("qadash said nothing: %v", err)
 	}
 	go func() { _, _ = io.Copy(io.Discard, out) }()

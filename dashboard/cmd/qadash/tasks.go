@@ -1,0 +1,52 @@
+package main
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/larder-go/larder/dashboard"
+	"github.com/larder-go/larder/dashboard/config"
+	"github.com/larder-go/larder/dashboard/hooks"
+)
+
+// Executions whose reporter is silent for this long end as error.
+const (
+	silentFor = 30 * time.Minute
+	reapEvery = time.Minute
+)
+
+// startTasks starts what runs beside the server: the reaper of silent
+// executions and the sender of webhooks. The function it returns ends them and
+// waits.
+func startTasks(ctx context.Context, c config.Config, b *backend, log *slog.Logger) (stop func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	var running sync.WaitGroup
+	running.Go(func() { reap(ctx, b.store, log) })
+	sender := hooks.New(hooks.Options{Store: b.admin, AllowPrivate: c.WebhookPrivate, BaseURL: c.PublicURL, Log: log})
+	running.Go(func() { sender.Run(ctx) })
+	return func() {
+		cancel()
+		running.Wait()
+	}
+}
+
+func reap(ctx context.Context, store dashboard.Store, log *slog.Logger) {
+	ticker := time.NewTicker(reapEvery)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case now := <-ticker.C:
+			ended, _, err := store.ReapExecutions(ctx, now.Add(-silentFor))
+			switch {
+			case err != nil && ctx.Err() == nil:
+				log.WarnContext(ctx, "silent executions were not ended", "error", err)
+			case len(ended) > 0:
+				log.InfoContext(ctx, "silent executions ended as error", "count", len(ended), "silent_for", silentFor)
+			}
+		}
+	}
+}
