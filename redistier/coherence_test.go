@@ -131,7 +131,7 @@ func (m *mirror) step(ctx context.Context, rng *rand.Rand, serial *atomic.Int64)
 }
 
 // check compares the copies with the server once nothing moves any more.
-func (m *mirror) check(t *testing.T, srv *lardertest.RedisServer) (kept int) {
+func (m *mirror) check(t *testing.T, get func(key string) string) (kept int) {
 	t.Helper()
 	if err := m.tier.Beat(testContext(t)); err != nil {
 		t.Fatal(err)
@@ -143,7 +143,7 @@ func (m *mirror) check(t *testing.T, srv *lardertest.RedisServer) (kept int) {
 			continue
 		}
 		kept++
-		if got := command(t, srv, "GET", key); got != c.data {
+		if got := get(key); got != c.data {
 			t.Errorf("%s: memory holds %q, Redis %q", key, c.data, got)
 		}
 	}
@@ -196,7 +196,7 @@ func TestCopiesStayCoherent(t *testing.T) {
 			for m.tier.Epoch("k") == nil { // reconnecting
 				time.Sleep(time.Millisecond)
 			}
-			kept += m.check(t, srv)
+			kept += m.check(t, func(key string) string { return command(t, srv, "GET", key) })
 		}
 	}
 	if kept < 100 {

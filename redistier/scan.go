@@ -94,8 +94,9 @@ func (t *Tier) survey(ctx context.Context, conns []*conn) (map[string]string, er
 		if err != nil {
 			return nil, fmt.Errorf("redistier: CLUSTER NODES: %w", err)
 		}
-		view, moving := slotView(nodes)
-		if moving {
+		view, masters, moving := slotView(nodes)
+		if moving || masters != len(conns) {
+			c.server.lost()
 			return nil, errMoved
 		}
 		views[c.cfg.Address] += view
@@ -113,21 +114,22 @@ func (t *Tier) survey(ctx context.Context, conns []*conn) (map[string]string, er
 }
 
 // slotView returns the ids and slots of masters from the text of CLUSTER NODES,
-// and whether slots are being moved.
-func slotView(nodes string) (view string, moving bool) {
+// how many they are, and whether slots are being moved.
+func slotView(nodes string) (view string, masters int, moving bool) {
 	var b strings.Builder
 	for line := range strings.Lines(nodes) {
 		words := strings.Fields(line)
 		if len(words) < 9 {
 			continue
 		}
+		masters++
 		b.WriteString(words[0])
 		for _, span := range words[8:] {
 			moving = moving || strings.HasPrefix(span, "[")
 			b.WriteString(" " + span)
 		}
 	}
-	return b.String(), moving
+	return b.String(), masters, moving
 }
 
 // deletePages scans one server from its first page to its last.
