@@ -28,7 +28,13 @@ func (e *EnvError) Error() string {
 // FromEnv reads the configuration from the environment. A variable that is
 // empty counts as not set.
 //
-//	REDIS_URL            redis://, rediss:// or unix:// URL; wins over the next six
+//	REDIS_URL            redis://, rediss:// or unix:// URL, or one of those below;
+//	                     wins over all but the REDIS_TLS variables
+//	REDIS_CLUSTER_ADDRS  host:port of some servers of a cluster, separated by commas
+//	REDIS_SENTINEL_ADDRS host:port of Sentinels, separated by commas
+//	REDIS_SENTINEL_MASTER    the name under which they watch the master
+//	REDIS_SENTINEL_USERNAME  none
+//	REDIS_SENTINEL_PASSWORD  none
 //	REDIS_HOST           localhost
 //	REDIS_PORT           6379
 //	REDIS_DB             0
@@ -42,6 +48,10 @@ func (e *EnvError) Error() string {
 //	REDIS_TLS_SERVER_NAME  name in the server's certificate; by default the host
 //	REDIS_TLS_INSECURE   true accepts any certificate
 //
+// URLs of several servers are redis+cluster://[user:password@]h1:port,h2:port
+// and redis+sentinel://[user:password@]s1:port,s2:port/master[?db=n], where the
+// password is that of the master; with rediss instead of redis they use TLS.
+//
 // Faults do not make FromEnv fail: they are kept in the configuration, and
 // Open, [New] and [Config.Validate] report all of them at once, each as an
 // [EnvError].
@@ -52,17 +62,14 @@ func fromEnv(getenv func(string) string) Config {
 	if e.get("REDIS_URL") != "" {
 		e.url()
 	} else {
-		e.address()
+		if !e.topology() {
+			e.address()
+		}
 		e.db("REDIS_DB", e.get("REDIS_DB"))
 		e.config.Username = e.get("REDIS_USERNAME")
 		e.config.Password = e.password()
 	}
 	e.tls()
-	for _, name := range []string{"REDIS_SENTINEL_ADDRS", "REDIS_SENTINEL_MASTER", "REDIS_CLUSTER_ADDRS"} {
-		if e.get(name) != "" {
-			e.fault(&EnvError{name, "is set, but this version knows standalone servers only", "REDIS_HOST or REDIS_URL instead", ""})
-		}
-	}
 	return e.config
 }
 
@@ -138,9 +145,11 @@ func (e *env) password() string {
 // url reads REDIS_URL; what is wrong with it is told without repeating it, as
 // it may hold a password.
 func (e *env) url() {
-	const form, example = "redis://[user:password@]host[:port][/db], rediss:// alike for TLS, or unix:///path[?db=n]", "redis://cache.internal:6379/0"
+	const form, example = "redis://[user:password@]host[:port][/db], rediss:// alike for TLS, unix:///path[?db=n], " +
+		"redis+cluster://h1,h2 or redis+sentinel://s1,s2/master", "redis://cache.internal:6379/0"
 	fault := func(problem string) { e.fault(&EnvError{"REDIS_URL", problem, form, example}) }
-	u, err := url.Parse(e.get("REDIS_URL"))
+	single, list := hosts(e.get("REDIS_URL"))
+	u, err := url.Parse(single)
 	if err != nil {
 		fault("is no URL")
 		return
@@ -161,6 +170,18 @@ func (e *env) url() {
 		if u.Host != "" || u.Path == "" {
 			fault("names no absolute path (three slashes)")
 		}
+	case "redis+cluster", "rediss+cluster":
+		e.config.Topology = Cluster
+		e.config.Addresses = e.addresses("REDIS_URL", list, defaultPort)
+		e.secure(u)
+	case "redis+sentinel", "rediss+sentinel":
+		e.config.Topology, e.config.MasterName = Sentinel, strings.Trim(u.Path, "/")
+		e.config.Addresses = e.addresses("REDIS_URL", list, sentinelPort)
+		e.config.SentinelPassword = e.getenv("REDIS_SENTINEL_PASSWORD")
+		if e.config.MasterName == "" {
+			fault("names no master behind the Sentinels")
+		}
+		e.secure(u)
 	case "redis", "rediss", "valkey", "valkeys":
 		e.urlAddress(u, fault)
 		if path := strings.Trim(u.Path, "/"); path != "" {
@@ -186,7 +207,12 @@ func (e *env) urlAddress(u *url.URL, fault func(string)) {
 		port = defaultPort
 	}
 	e.config.Address = net.JoinHostPort(host, port)
-	if u.Scheme == "rediss" || u.Scheme == "valkeys" {
+	e.secure(u)
+}
+
+// secure turns TLS on for the schemes that ask for it.
+func (e *env) secure(u *url.URL) {
+	if scheme, _, _ := strings.Cut(u.Scheme, "+"); scheme == "rediss" || scheme == "valkeys" {
 		e.config.TLS = &tls.Config{MinVersion: tls.VersionTLS12}
 	}
 }

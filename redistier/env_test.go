@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -80,8 +81,13 @@ func TestFaultsOfTheEnvironment(t *testing.T) {
 		"REDIS_TLS_CA_FILE ":    {"REDIS_TLS_CA_FILE": empty},
 		"REDIS_TLS_CERT_FILE":   {"REDIS_TLS_CERT_FILE": empty},
 		"REDIS_TLS_CERT_FILE ":  {"REDIS_TLS_KEY_FILE": empty},
-		"REDIS_CLUSTER_ADDRS":   {"REDIS_CLUSTER_ADDRS": "a:1,b:2"},
-		"REDIS_SENTINEL_MASTER": {"REDIS_SENTINEL_MASTER": "m"},
+		"REDIS_CLUSTER_ADDRS":   {"REDIS_CLUSTER_ADDRS": "a:1,b:2", "REDIS_SENTINEL_ADDRS": "c:3", "REDIS_SENTINEL_MASTER": "m"},
+		"REDIS_CLUSTER_ADDRS ":  {"REDIS_CLUSTER_ADDRS": "a:1,b:x"},
+		"REDIS_CLUSTER_ADDRS  ": {"REDIS_CLUSTER_ADDRS": ","},
+		"REDIS_SENTINEL_MASTER": {"REDIS_SENTINEL_ADDRS": "s"},
+		"REDIS_SENTINEL_ADDRS":  {"REDIS_SENTINEL_MASTER": "m"},
+		"REDIS_URL       ":      {"REDIS_URL": "redis+sentinel://:hunter2@s1,s2"},
+		"REDIS_URL        ":     {"REDIS_URL": "redis+cluster://:hunter2@s1,s2:x"},
 	} {
 		config := read(vars)
 		err := config.Validate()
@@ -101,8 +107,40 @@ func TestFaultsOfTheEnvironment(t *testing.T) {
 	}
 }
 
+// TestTopologyFromEnv holds the forms that name several servers.
+func TestTopologyFromEnv(t *testing.T) {
+	for name, c := range map[string]struct {
+		vars     map[string]string
+		topology Topology
+		want     []string
+		master   string
+		password string
+	}{
+		"cluster":      {map[string]string{"REDIS_CLUSTER_ADDRS": "a:1, b,[::1]:7", "REDIS_PASSWORD": "p"}, Cluster, []string{"a:1", "b:6379", "[::1]:7"}, "", "p"},
+		"cluster URL":  {map[string]string{"REDIS_URL": "redis+cluster://u:p@a:1,b:2"}, Cluster, []string{"a:1", "b:2"}, "", "p"},
+		"sentinel":     {map[string]string{"REDIS_SENTINEL_ADDRS": "a,b:2", "REDIS_SENTINEL_MASTER": "m", "REDIS_SENTINEL_PASSWORD": "s"}, Sentinel, []string{"a:26379", "b:2"}, "m", ""},
+		"sentinel URL": {map[string]string{"REDIS_URL": "rediss+sentinel://:p@a,b:2/m?db=2"}, Sentinel, []string{"a:26379", "b:2"}, "m", "p"},
+	} {
+		got := read(c.vars)
+		if err := got.Validate(); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		if got.Topology != c.topology || !slices.Equal(got.Addresses, c.want) || got.MasterName != c.master || got.Password != c.password {
+			t.Errorf("%s: %+v", name, got)
+		}
+	}
+}
+
 func TestValidate(t *testing.T) {
 	for name, c := range map[string]Config{
+		"no Sentinel":   {Topology: Sentinel, MasterName: "m"},
+		"no master":     {Topology: Sentinel, Addresses: []string{"a:1"}},
+		"cluster DB":    {Topology: Cluster, Addresses: []string{"a:1"}, DB: 1},
+		"cluster port":  {Topology: Cluster, Addresses: []string{"a"}},
+		"both":          {Topology: Cluster, Addresses: []string{"a:1"}, Address: "a:1"},
+		"addresses":     {Addresses: []string{"a:1"}},
+		"topology":      {Topology: 9},
+		"failover":      {OnFailover: 9},
 		"no port":       {Address: "host"},
 		"wrong port":    {Address: "host:0"},
 		"named port":    {Address: "host:redis"},
