@@ -1,0 +1,66 @@
+package bench
+
+import (
+	"context"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/larder-go/larder/lardertest"
+)
+
+// subject is one node of a cache under the checker.
+type subject struct{ Store }
+
+// Get implements lardertest.Subject.
+func (s subject) Get(ctx context.Context, key int) (uint64, error) {
+	value, err := s.Store.Get(ctx, strconv.Itoa(key))
+	if err != nil {
+		return 0, err
+	}
+	return strconv.ParseUint(value, 10, 64)
+}
+
+// Invalidate implements lardertest.Subject.
+func (s subject) Invalidate(ctx context.Context, key int) error {
+	return s.Delete(ctx, strconv.Itoa(key))
+}
+
+// BenchmarkFreshness counts reads that return what an invalidation, complete
+// before they began, has outdated. Two nodes read and write 256 keys; every
+// fourth load takes up to 5 ms; one change comes to 30 reads. An operation is a
+// read.
+func BenchmarkFreshness(b *testing.B) {
+	for _, o := range FreshStores {
+		b.Run("cache="+o.Name, func(b *testing.B) { freshness(b, o) })
+	}
+}
+
+func freshness(b *testing.B, o Opener) {
+	s := startRedis(b)
+	checker := lardertest.NewChecker(lardertest.CheckerOptions{SlowLoad: 5 * time.Millisecond})
+	load := func(ctx context.Context, key string) (string, error) {
+		n, err := strconv.Atoi(key)
+		if err != nil {
+			return "", err
+		}
+		version, err := checker.Load(ctx, n)
+		return strconv.FormatUint(version, 10), err
+	}
+	nodes := make([]lardertest.Subject, 2)
+	for i := range nodes {
+		nodes[i] = subject{openStore(b, o, Config{Addr: s.Addr(), Load: load})}
+	}
+	b.ResetTimer()
+	r := checker.Run(context.Background(), lardertest.Workload{Reads: b.N, Workers: 16, ReadsPerWrite: 30}, nodes...)
+	b.StopTimer()
+	if r.Invented > 0 || r.Failed > 0 {
+		b.Logf("%s", r)
+	}
+	b.ReportMetric(float64(r.Stale), "stale")
+	b.ReportMetric(100*float64(r.Stale)/float64(r.Reads), "stale%")
+	b.ReportMetric(ms(r.AgeP50), "age-p50-ms")
+	b.ReportMetric(ms(r.AgeMax), "age-max-ms")
+	b.ReportMetric(100*float64(r.Failed)/float64(r.Reads), "failed%")
+	b.ReportMetric(float64(r.Loads)/float64(r.Writes), "loads/write")
+}

@@ -1,0 +1,226 @@
+package bench
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/eko/gocache/lib/v4/cache"
+	"github.com/eko/gocache/lib/v4/store"
+	gocacheredis "github.com/eko/gocache/store/redis/v4"
+	"github.com/redis/go-redis/v9"
+
+	"github.com/larder-go/larder"
+	"github.com/larder-go/larder/lardertest"
+	"github.com/larder-go/larder/redistier"
+)
+
+const (
+	groupOthers  = 1_000_000 // keys that are none of the group's
+	groupMembers = 1000
+)
+
+// BenchmarkGroupInvalidation invalidates a group of 1,000 entries among a
+// million others, while another client measures its own GETs. An operation is
+// an invalidation; "way=idle" is a pause of 20 ms in its place.
+func BenchmarkGroupInvalidation(b *testing.B) {
+	s := startRedis(b, "--enable-debug-command", "yes")
+	if _, err := s.Command("DEBUG", "POPULATE", strconv.Itoa(groupOthers), "other", "100"); err != nil {
+		b.Fatal(err)
+	}
+	client := newGoRedis(s.Addr())
+	b.Cleanup(func() { _ = client.Close() })
+	for _, w := range []struct {
+		name string
+		open func(testing.TB, *lardertest.RedisServer, *redis.Client) (fill, invalidate func(context.Context) error)
+	}{
+		{"idle", groupIdle}, {"larder-tag", groupLarder}, {"gocache-tag-set", groupTagSet},
+		{"scan-unlink", groupScan}, {"keys-unlink", groupKeys}, {"version-incr", groupVersion},
+	} {
+		b.Run("way="+w.name, func(b *testing.B) {
+			fill, invalidate := w.open(b, s, client)
+			groupInvalidation(b, s.Addr(), fill, invalidate)
+		})
+	}
+}
+
+func groupInvalidation(b *testing.B, addr string, fill, invalidate func(context.Context) error) {
+	ctx := context.Background()
+	p := startProbe(addr)
+	defer p.stop()
+	b.ResetTimer()
+	for range b.N {
+		b.StopTimer()
+		if err := fill(ctx); err != nil {
+			b.Fatal(err)
+		}
+		p.record(true)
+		b.StartTimer()
+		err := invalidate(ctx)
+		b.StopTimer()
+		p.record(false)
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.StartTimer()
+	}
+	b.StopTimer()
+	took := p.stop()
+	b.ReportMetric(float64(quantile(took, 0.99).Microseconds()), "others-p99-us")
+	b.ReportMetric(float64(quantile(took, 1).Microseconds()), "others-max-us")
+}
+
+// probe is another client: it reads without pause and notes how long reads
+// took that began or ended while it was told to record.
+type probe struct {
+	client *redis.Client
+	ended  sync.WaitGroup
+	quit   chan struct{}
+	once   sync.Once
+
+	mu        sync.Mutex
+	recording bool
+	took      []time.Duration
+}
+
+func startProbe(addr string) *probe {
+	p := &probe{client: newGoRedis(addr), quit: make(chan struct{})}
+	p.ended.Go(func() {
+		for {
+			select {
+			case <-p.quit:
+				return
+			default:
+				p.read()
+			}
+		}
+	})
+	return p
+}
+
+func (p *probe) read() {
+	before := p.records()
+	began := time.Now()
+	p.client.Get(context.Background(), "other:7")
+	took := time.Since(began)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if before || p.recording {
+		p.took = append(p.took, took)
+	}
+}
+
+func (p *probe) records() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.recording
+}
+
+func (p *probe) record(on bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.recording = on
+}
+
+func (p *probe) stop() []time.Duration {
+	p.once.Do(func() {
+		close(p.quit)
+		p.ended.Wait()
+		_ = p.client.Close()
+	})
+	return p.took
+}
+
+func nothing(context.Context) error { return nil }
+
+func groupIdle(testing.TB, *lardertest.RedisServer, *redis.Client) (fill, invalidate func(context.Context) error) {
+	return nothing, func(context.Context) error { <-time.After(20 * time.Millisecond); return nil }
+}
+
+// groupLarder is a declared tag.
+func groupLarder(tb testing.TB, s *lardertest.RedisServer, _ *redis.Client) (fill, invalidate func(context.Context) error) {
+	c, err := redistier.Open(context.Background(), redistier.Config{Address: s.Addr()}, larder.Options{Logger: quiet})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() { _ = c.Close() })
+	members, err := larder.NewKeyspace(c, "member", larder.KeyspaceOptions[int64, string]{
+		TTL: ttl, Codec: larder.Text, Tags: func(int64) []string { return []string{"group"} }})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	ids := make([]int64, groupMembers)
+	for i := range ids {
+		ids[i] = int64(i)
+	}
+	load := func(_ context.Context, ids []int64) (map[int64]string, error) {
+		found := make(map[int64]string, len(ids))
+		for _, id := range ids {
+			found[id] = "member"
+		}
+		return found, nil
+	}
+	fill = func(ctx context.Context) error {
+		_, err := members.GetMany(ctx, ids, load)
+		return err
+	}
+	return fill, func(ctx context.Context) error { return c.Invalidate(ctx, larder.Tag("group")) }
+}
+
+// groupTagSet is the tags of gocache: a set of keys for each.
+func groupTagSet(_ testing.TB, _ *lardertest.RedisServer, client *redis.Client) (fill, invalidate func(context.Context) error) {
+	c := cache.New[string](gocacheredis.NewRedis(client, store.WithExpiration(ttl)))
+	fill = func(ctx context.Context) error {
+		for i := range groupMembers {
+			if err := c.Set(ctx, fmt.Sprint("member:", i), "member", store.WithTags([]string{"group"})); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	return fill, func(ctx context.Context) error { return c.Invalidate(ctx, store.WithInvalidateTags([]string{"group"})) }
+}
+
+func fillMembers(client *redis.Client) func(context.Context) error {
+	return func(ctx context.Context) error {
+		pipe := client.Pipeline()
+		for i := range groupMembers {
+			pipe.Set(ctx, fmt.Sprint("member:", i), "member", ttl)
+		}
+		_, err := pipe.Exec(ctx)
+		return err
+	}
+}
+
+func groupScan(_ testing.TB, _ *lardertest.RedisServer, client *redis.Client) (fill, invalidate func(context.Context) error) {
+	return fillMembers(client), func(ctx context.Context) error {
+		for cursor := uint64(0); ; {
+			keys, next, err := client.Scan(ctx, cursor, "member:*", 1000).Result()
+			if err == nil && len(keys) > 0 {
+				err = client.Unlink(ctx, keys...).Err()
+			}
+			if cursor = next; err != nil || cursor == 0 {
+				return err
+			}
+		}
+	}
+}
+
+func groupKeys(_ testing.TB, _ *lardertest.RedisServer, client *redis.Client) (fill, invalidate func(context.Context) error) {
+	return fillMembers(client), func(ctx context.Context) error {
+		keys, err := client.Keys(ctx, "member:*").Result()
+		if err == nil && len(keys) > 0 {
+			err = client.Unlink(ctx, keys...).Err()
+		}
+		return err
+	}
+}
+
+// groupVersion counts up a number that is part of every key: every read has to
+// know it.
+func groupVersion(_ testing.TB, _ *lardertest.RedisServer, client *redis.Client) (fill, invalidate func(context.Context) error) {
+	return nothing, func(ctx context.Context) error { return client.Incr(ctx, "group:version").Err() }
+}
