@@ -41,7 +41,7 @@ func (s *Server) execute(c *conn, op *larder.Op) larder.Reply {
 	case larder.OpRefill:
 		return s.replaceIf(c, op, it, startsWith(it, op.Expect), larder.Done)
 	case larder.OpFill:
-		return s.replaceIf(c, op, it, isLease(it, op.Token), larder.Done)
+		return s.replaceIf(c, op, it, s.careless || isLease(it, op.Token), larder.Done)
 	case larder.OpRelease, larder.OpRenew:
 		return s.touch(c, op, it)
 	case larder.OpSetNewer:
@@ -100,7 +100,7 @@ func (s *Server) acquire(c *conn, op *larder.Op, it *item) larder.Reply {
 
 // replaceIf makes K a lease or the value of op if ok holds.
 func (s *Server) replaceIf(c *conn, op *larder.Op, it *item, ok bool, done larder.ReplyState) larder.Reply {
-	if it == nil || !ok {
+	if !ok || it == nil && !s.careless {
 		return larder.Reply{State: larder.Refused}
 	}
 	data := string(op.Value)

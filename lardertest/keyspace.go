@@ -97,7 +97,7 @@ func (s *Server) watches(key string, c *conn) bool {
 // and ends all registrations, also that of by.
 func (s *Server) notify(key string, by *conn) {
 	for c := range s.watchers[key] {
-		if c != by {
+		if c != by && !s.deaf {
 			c.emit(frameOut{keys: []string{key}})
 		}
 	}

@@ -32,6 +32,8 @@ type Server struct {
 	conns    map[*conn]struct{}
 	members  map[*Remote]struct{} // who ever connected
 	script   func(Request) Fault
+	deaf     bool // sends no pushes, which no server may
+	careless bool // fills without a lease, which no server may
 	counts   map[larder.OpKind]int
 }
 
@@ -181,6 +183,16 @@ func (s *Server) Delete(key string) bool {
 
 // Evict deletes key for lack of memory, which pushes like a deletion.
 func (s *Server) Evict(key string) bool { return s.Delete(key) }
+
+// EvictAny evicts a random key of any kind and reports whether there was one.
+func (s *Server) EvictAny() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for key := range s.data {
+		return s.remove(key, nil)
+	}
+	return false
+}
 
 // Forget drops key from the tracking table, as Redis does when that is full:
 // its readers get a push although nothing changed.

@@ -28,6 +28,9 @@ type Workload struct {
 	// ReadsPerWrite is how many reads go to one change, on average.
 	// Default: 100.
 	ReadsPerWrite int
+	// Pause is the longest pause of a worker before each read, half of it on
+	// average. Default: none, which in virtual time would stop the clock.
+	Pause time.Duration
 	// Chaos is called once in a goroutine of its own and may disturb the
 	// system until its context ends, which is when the reads are done. Run
 	// waits for it. Default: nothing.
@@ -49,7 +52,7 @@ func (c *Checker) Run(ctx context.Context, w Workload, nodes ...Subject) Report 
 	defer stop()
 	var workers, chaos sync.WaitGroup
 	for i := range w.Workers {
-		workers.Go(func() { c.work(ctx, left, w.ReadsPerWrite, nodes[i%len(nodes)]) })
+		workers.Go(func() { c.work(ctx, left, w, nodes[i%len(nodes)]) })
 	}
 	if w.Chaos != nil {
 		chaos.Go(func() { w.Chaos(reading) })
@@ -60,9 +63,12 @@ func (c *Checker) Run(ctx context.Context, w Workload, nodes ...Subject) Report 
 	return c.Report()
 }
 
-func (c *Checker) work(ctx context.Context, left *budget, readsPerWrite int, node Subject) {
+func (c *Checker) work(ctx context.Context, left *budget, w Workload, node Subject) {
 	for left.take() && ctx.Err() == nil {
-		if rand.IntN(readsPerWrite) == 0 {
+		if w.Pause > 0 {
+			time.Sleep(rand.N(w.Pause))
+		}
+		if rand.IntN(w.ReadsPerWrite) == 0 {
 			// A change that was begun is finished: the source does not roll back.
 			_ = c.Write(context.WithoutCancel(ctx), c.pick(), node.Invalidate)
 		}
