@@ -58,17 +58,17 @@ func (k *Keyspace[K, V]) remembered(key K, hash uint64, now, floor int64) *entry
 	if k.memory == nil {
 		return nil
 	}
-	e := k.own(k.cache.front.Get(hash), key)
-	if e == nil || sampled(now) {
-		if e = k.own(k.memory.Get(hash), key); e == nil {
-			return nil
-		}
-		if sampled(now) {
-			k.cache.front.Put(hash, &e.head)
-		}
+	sample := sampled(now)
+	if e := k.own(k.cache.front.Get(hash), key); e != nil && !sample && now < e.hard && e.proves(floor) {
+		return e
 	}
-	if now >= e.hard || !e.proves(floor) {
+	// Also when the front has an unusable one: it may be late.
+	e := k.own(k.memory.Get(hash), key)
+	if e == nil || now >= e.hard || !e.proves(floor) {
 		return nil
+	}
+	if sample {
+		k.cache.front.Put(hash, &e.head)
 	}
 	return e
 }
