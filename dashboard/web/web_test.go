@@ -189,14 +189,119 @@ func checkMarkup(t *testing.T, path string, body io.Reader) {
 	}
 }
 
+// allPages are addresses of every page over demo data.
+var allPages = []string{"/", "/?days=7", "/?days=90", "/upload", "/suites", "/suites?q=api", "/suites?q=nothing", "/suites/1", "/suites/1?test_type=api&q=a", "/suites/1?test_type=db",
+	"/executions", "/executions?status=failed&suite_id=1", "/executions?branch=none", "/executions?skip=50", "/executions/1", "/executions/3?status=passed", "/executions/3?q=nothing", "/executions/3?status=flaky",
+	"/cases/1", "/cases/2?tab=failures", "/cases/3?tab=code", "/flaky", "/compare", "/compare?base=1&head=9", "/search", "/search?q=a", "/search?q=zzzzz",
+	"/settings/tokens", "/login", "/cache"}
+
+// What cannot be is said on a page, not by a blank one.
+func TestAddressesThatCannotBe(t *testing.T) {
+	h := newPages(t, newStore(t))
+	for path, want := range map[string]int{
+		"/suites/9": 404, "/suites/x": 404, "/cases/9": 404, "/cases/0": 404, "/executions/9": 404, "/executions/-1": 404, "/compare?base=1&head=2": 404,
+		"/executions?status=green": 422, "/suites/1?test_type=smoke": 404, "/search?q=" + strings.Repeat("q", 201): 422, "/executions?skip=-5": 200, "/?days=x": 200,
+	} {
+		w := get(h, path)
+		if w.Code != want || !strings.Contains(w.Header().Get("Content-Type"), "text/html") || len(text(w)) < 40 {
+			t.Errorf("%s: %d %s", path, w.Code, text(w))
+		}
+	}
+}
+
+// watched is a cache that is told to forget.
+type watched struct {
+	forgotten []dashboard.CacheOrder
+	err       error
+}
+
+func (c *watched) Overview() dashboard.CacheOverview {
+	span := dashboard.CacheSpan{Seconds: 5, Memory: 90, Redis: 8, Loaded: 2, Loads: 2, LoadSeconds: 0.02}
+	return dashboard.CacheOverview{Redis: "connected", CoherentMS: 12, MaxStalenessMS: 1000, MemoryLimit: 1 << 20, Recent: span, Long: span,
+		Keyspaces: []dashboard.CacheKeyspace{{Name: "suite", CacheSpan: span}}, Samples: []dashboard.CacheSample{{CacheSpan: span}, {CacheSpan: span, Connected: true}, {CacheSpan: span}}}
+}
+
+func (c *watched) Forget(_ context.Context, order dashboard.CacheOrder) error {
+	c.forgotten = append(c.forgotten, order)
+	return c.err
+}
+
+// Forgetting asks first, wants its name typed and is noted.
+func TestTheCacheForgetsOnlyWhatWasConfirmed(t *testing.T) {
+	store, cache := newStore(t), &watched{}
+	h, err := New(Options{Store: store, Admin: store, Cache: cache, Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := text(get(h, "/cache")); !strings.Contains(got, "healthy: memory proved current 12 ms ago") || !strings.Contains(got, "memory 90 %") {
+		t.Errorf("page: %s", got)
+	}
+	checkMarkup(t, "/cache", get(h, "/cache").Body)
+	if got := text(get(h, "/cache?by=tag&name=suites")); !strings.Contains(got, "Invalidate tag suites?") || len(cache.forgotten) > 0 {
+		t.Errorf("preview: %s", got)
+	}
+	post := func(form string) *httptest.ResponseRecorder {
+		r := httptest.NewRequest("POST", "/cache/invalidate", strings.NewReader(form))
+		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, r)
+		return w
+	}
+	for _, form := range []string{"by=tag&name=suites", "by=tag&name=suites&confirm=suite", "by=pattern&name=*&confirm=*", "by=all&confirm=all", "by=none&name=x&confirm=x", ""} {
+		if w := post(form); w.Code != 422 || len(cache.forgotten) > 0 {
+			t.Errorf("%q: %d %s", form, w.Code, text(w))
+		}
+	}
+	if w := post("by=tag&name=suites&confirm=suites"); w.Code != 303 || len(cache.forgotten) != 1 {
+		t.Errorf("confirmed: %d", w.Code)
+	}
+	cache.err = errors.New("pending")
+	if w := post("by=all&confirm=everything"); w.Code != 503 || !strings.Contains(text(w), "It is retried") {
+		t.Errorf("unconfirmed: %d %s", w.Code, text(w))
+	}
+	if list, err := store.Audits(t.Context(), dashboard.Page{}); err != nil || len(list.Items) != 2 {
+		t.Errorf("audit: %v, %v", list.Items, err)
+	}
+}
+
+func TestASuiteIsEditedAndDeletedFromItsPage(t *testing.T) {
+	store := newStore(t)
+	h := newPages(t, store)
+	if _, _, err := store.CreateSuite(t.Context(), dashboard.NewSuite{Name: "api"}); err != nil {
+		t.Fatal(err)
+	}
+	post := func(path, form string) *httptest.ResponseRecorder {
+		r := httptest.NewRequest("POST", path, strings.NewReader(form))
+		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, r)
+		return w
+	}
+	if w := post("/suites/1/edit", "name=renamed&description=d"); w.Code != 303 || !strings.Contains(text(get(h, "/suites/1")), "renamed") {
+		t.Errorf("edit: %d", w.Code)
+	}
+	if w := post("/suites/1/edit", "name="); w.Code != 422 || !strings.Contains(text(w), "Not saved.") {
+		t.Errorf("edit to nothing: %d %s", w.Code, text(w))
+	}
+	if w := post("/suites/1/delete", "confirm=other"); w.Code != 422 || get(h, "/suites/1").Code != 200 {
+		t.Errorf("delete without its name: %d", w.Code)
+	}
+	if w := post("/suites/1/delete", "confirm=renamed"); w.Code != 303 || get(h, "/suites/1").Code != 404 {
+		t.Errorf("delete: %d", w.Code)
+	}
+}
+
 func TestPagesKeepThePolicyWithMuchData(t *testing.T) {
 	store := newStore(t)
 	if _, err := store.Seed(t.Context(), dashboard.SeedOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	h := newPages(t, store)
-	for _, path := range []string{"/", "/?days=7", "/?days=90", "/upload", "/nowhere"} {
+	for _, path := range append(allPages, "/nowhere") {
 		w := get(h, path)
+		if w.Code != 200 && path != "/nowhere" {
+			t.Errorf("%s: %d %s", path, w.Code, text(w))
+		}
 		checkMarkup(t, path, bytes.NewReader(w.Body.Bytes()))
 		if strings.Contains(w.Body.String(), "ZgotmplZ") || strings.Contains(w.Body.String(), "NaN") || strings.Contains(w.Body.String(), "%!") {
 			t.Errorf("%s: a value could not be drawn", path)
