@@ -14,6 +14,12 @@ var (
 	ErrConflict = errors.New("conflict")
 	// ErrInvalid means that the input is wrong. See [InvalidError] and [ReportError].
 	ErrInvalid = errors.New("invalid")
+	// ErrUnavailable means that the database cannot be reached or is too busy to
+	// answer; the same call may succeed later. Whether a mutation that was being
+	// committed took place is not known.
+	ErrUnavailable = errors.New("database unavailable")
+	// ErrFull means that the database has no room for a change; nothing was changed.
+	ErrFull = errors.New("database full")
 )
 
 // Kind names a kind of thing in errors and changes.

@@ -34,6 +34,14 @@ func explain(err error) error {
 		return &problem{Type: kindMediaType, Title: "Unsupported media type", Status: http.StatusUnsupportedMediaType, Field: "Content-Type",
 			Detail: err.Error() + "; send the report as it is, gzipped, or as the field \"file\" of multipart/form-data"}
 	}
+	if errors.Is(err, dashboard.ErrFull) {
+		return &problem{Type: kindUnavailable, Title: "Database full", Status: http.StatusInsufficientStorage,
+			Detail: "The database has no room left; nothing was changed.", cause: err}
+	}
+	if errors.Is(err, dashboard.ErrUnavailable) {
+		return &problem{Type: kindUnavailable, Title: "Unavailable", Status: http.StatusServiceUnavailable,
+			Detail: "The database cannot be reached; try again later.", cause: err}
+	}
 	if errors.Is(err, context.DeadlineExceeded) {
 		return &problem{Type: kindUnavailable, Title: "Unavailable", Status: http.StatusServiceUnavailable,
 			Detail: "The database did not answer in time.", cause: err}

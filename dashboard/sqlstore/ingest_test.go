@@ -120,3 +120,39 @@ func TestTwoStoresShareOneFile(t *testing.T) {
 		}
 	}
 }
+
+// A full disk costs the change that found it full and nothing else: nothing is half
+// written, what is there can be read, and once there is room it goes on.
+func TestFullDiskChangesNothing(t *testing.T) {
+	s := openFile(t, filepath.Join(t.TempDir(), "qa.db"), sqlstore.Options{})
+	suite, _, err := s.CreateSuite(t.Context(), dashboard.NewSuite{Name: "s"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	pages := func(pragma string) {
+		t.Helper()
+		if _, err := s.DB().ExecContext(t.Context(), "PRAGMA "+pragma); err != nil {
+			t.Fatal(err)
+		}
+	}
+	pages("max_page_count = 100") // SQLite answers as it does when the disk is full
+	in := dashboard.Ingestion{Suite: "s", ContentHash: "h"}
+	for i := range 5000 {
+		in.Report.Cases = append(in.Report.Cases, dashboard.ReportCase{Name: fmt.Sprint(i), Status: dashboard.StatusFailed, Stack: strings.Repeat("x", 1000)})
+	}
+	for range 2 {
+		_, change, err := s.Ingest(t.Context(), in)
+		if !errors.Is(err, dashboard.ErrFull) || !change.Empty() {
+			t.Fatalf("a full disk gave %v and %+v", err, change)
+		}
+		st, err := s.Stats(t.Context())
+		if err != nil || st.TotalExecutions != 0 || st.TotalCases != 0 || st.TotalSuites != 1 {
+			t.Fatalf("after that: %+v, %v", st, err)
+		}
+	}
+	pages("max_page_count = 1000000")
+	report, _, err := s.Ingest(t.Context(), in)
+	if err != nil || report.Execution.Total != 5000 || report.Execution.SuiteID != suite.ID {
+		t.Fatalf("with room again: %+v, %v", report.Execution, err)
+	}
+}

@@ -1,7 +1,10 @@
 package sqlstore
 
 import (
+	"database/sql/driver"
 	"errors"
+	"io"
+	"net"
 	"strconv"
 	"strings"
 
@@ -21,6 +24,22 @@ var postgresDialect = dialect{
 	unique:     func(err error) bool { return hasCode(err, "23505") },
 	// deadlock_detected and serialization_failure: another transaction was first.
 	again: func(err error) bool { return hasCode(err, "40P01", "40001") },
+	full:  func(err error) bool { return hasCode(err, "53100") }, // disk_full
+	away:  away,
+}
+
+// away reports an error that says nothing about the statement: the server ended,
+// refuses connections, has become a standby, or cannot be reached.
+func away(err error) bool {
+	if e, ok := errors.AsType[*pgconn.PgError](err); ok {
+		class := e.Code[:min(2, len(e.Code))]
+		return class == "08" || class == "53" || class == "57" && e.Code != "57014" || e.Code == "25006"
+	}
+	var network net.Error
+	if _, ok := errors.AsType[*pgconn.ConnectError](err); ok {
+		return true
+	}
+	return errors.Is(err, driver.ErrBadConn) || errors.As(err, &network) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) || pgconn.SafeToRetry(err)
 }
 
 func hasCode(err error, codes ...string) bool {

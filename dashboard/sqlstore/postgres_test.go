@@ -95,6 +95,43 @@ func TestPostgresConforms(t *testing.T) {
 	})
 }
 
+// A database that is away gives an error that says so, and what it had is there
+// when it comes back.
+func TestPostgresAway(t *testing.T) {
+	server := lardertest.StartPostgres(t)
+	s := openFile(t, server.URL(), sqlstore.Options{})
+	suite, _, err := s.CreateSuite(t.Context(), dashboard.NewSuite{Name: "s"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := server.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	for range 3 {
+		_, _, err := s.CreateSuite(t.Context(), dashboard.NewSuite{Name: "lost"})
+		if !errors.Is(err, dashboard.ErrUnavailable) {
+			t.Fatalf("a mutation gave %v", err)
+		}
+		if _, err := s.Suite(t.Context(), suite.ID); !errors.Is(err, dashboard.ErrUnavailable) {
+			t.Fatalf("a read gave %v", err)
+		}
+		if _, err := s.Stats(t.Context()); !errors.Is(err, dashboard.ErrUnavailable) {
+			t.Fatalf("stats gave %v", err)
+		}
+		if err := s.Ping(t.Context()); !errors.Is(err, dashboard.ErrUnavailable) {
+			t.Fatalf("ping gave %v", err)
+		}
+	}
+	if err := server.Restart(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	recovers(t, func() error { _, err := s.Suite(t.Context(), suite.ID); return err })
+	l, err := s.Suites(t.Context(), dashboard.SuiteFilter{}, dashboard.Page{})
+	if err != nil || l.Total != 1 {
+		t.Fatalf("suites are %+v, %v", l, err)
+	}
+}
+
 // recovers holds that an operation succeeds soon: each pooled connection that was
 // lost may fail once.
 func recovers(t *testing.T, do func() error) {

@@ -25,15 +25,24 @@ type querier struct {
 	dialect *dialect
 }
 
-func (q *querier) row(ctx context.Context, query string, args ...any) *sql.Row {
-	return q.db.QueryRowContext(ctx, q.dialect.rebind(query), args...)
+func (q *querier) row(ctx context.Context, query string, args ...any) scanner {
+	return oneRow{q.db.QueryRowContext(ctx, q.dialect.rebind(query), args...), q.dialect}
 }
+
+// oneRow is a row whose errors are those of the domain.
+type oneRow struct {
+	row     *sql.Row
+	dialect *dialect
+}
+
+// Scan implements scanner.
+func (r oneRow) Scan(dest ...any) error { return r.dialect.fault(r.row.Scan(dest...)) }
 
 // exec returns the number of rows that the statement touched.
 func (q *querier) exec(ctx context.Context, query string, args ...any) (int64, error) {
 	res, err := q.db.ExecContext(ctx, q.dialect.rebind(query), args...)
 	if err != nil {
-		return 0, err
+		return 0, q.dialect.fault(err)
 	}
 	return res.RowsAffected()
 }
@@ -42,7 +51,7 @@ func (q *querier) exec(ctx context.Context, query string, args ...any) (int64, e
 func (q *querier) each(ctx context.Context, scan func(scanner) error, query string, args ...any) error {
 	rows, err := q.db.QueryContext(ctx, q.dialect.rebind(query), args...)
 	if err != nil {
-		return err
+		return q.dialect.fault(err)
 	}
 	defer func() { _ = rows.Close() }()
 	for rows.Next() {
@@ -50,7 +59,7 @@ func (q *querier) each(ctx context.Context, scan func(scanner) error, query stri
 			return err
 		}
 	}
-	return rows.Err()
+	return q.dialect.fault(rows.Err())
 }
 
 // scanner is a row of either form.

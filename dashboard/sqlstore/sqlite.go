@@ -21,9 +21,25 @@ var sqliteDialect = dialect{
 	like:       "LIKE",
 	again:      func(error) bool { return false }, // it waits for the write lock instead
 	unique: func(err error) bool {
-		var e *sqlite.Error
-		return errors.As(err, &e) && (e.Code() == sqlite3.SQLITE_CONSTRAINT_UNIQUE || e.Code() == sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY)
+		code := sqliteCode(err)
+		return code == sqlite3.SQLITE_CONSTRAINT_UNIQUE || code == sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY
 	},
+	full: func(err error) bool { return sqliteCode(err)&0xff == sqlite3.SQLITE_FULL },
+	away: func(err error) bool {
+		switch sqliteCode(err) & 0xff { // the primary part of an extended code
+		case sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY:
+			return true
+		}
+		return false
+	},
+}
+
+// sqliteCode returns the extended result code, 0 for errors that have none.
+func sqliteCode(err error) int {
+	if e, ok := errors.AsType[*sqlite.Error](err); ok {
+		return e.Code()
+	}
+	return 0
 }
 
 // openSQLite opens a file. SQLite lets one connection write at a time, so there is

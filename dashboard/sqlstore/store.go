@@ -58,8 +58,23 @@ type dialect struct {
 	like string
 	// unique reports whether an error is a violated unique index.
 	unique func(error) bool
+	// full and away classify errors of the database.
+	full, away func(error) bool
 	// again reports whether a transaction that failed would succeed when it is repeated.
 	again func(error) bool
+}
+
+// fault makes errors of the database those of the domain. The cause stays in the chain.
+func (d *dialect) fault(err error) error {
+	switch {
+	case err == nil, errors.Is(err, sql.ErrNoRows), errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+		return err
+	case d.full(err):
+		return fmt.Errorf("%w: %w", dashboard.ErrFull, err)
+	case d.away(err):
+		return fmt.Errorf("%w: %w", dashboard.ErrUnavailable, err)
+	}
+	return err
 }
 
 // Open opens the database and brings its schema up to date. The URL is
@@ -145,7 +160,7 @@ func (s *Store) mutate(ctx context.Context, fn func(*txn) error) (change dashboa
 func (s *Store) transact(ctx context.Context, fn func(*txn) error) (dashboard.Change, error) {
 	tx, err := s.write.BeginTx(ctx, nil)
 	if err != nil {
-		return dashboard.Change{}, fmt.Errorf("begin: %w", err)
+		return dashboard.Change{}, fmt.Errorf("begin: %w", s.dialect.fault(err))
 	}
 	defer func() { _ = tx.Rollback() }()
 	t := &txn{querier: &querier{db: tx, dialect: &s.dialect}, tx: tx, now: s.instant()}
@@ -158,7 +173,7 @@ func (s *Store) transact(ctx context.Context, fn func(*txn) error) (dashboard.Ch
 		}
 	}
 	if err := tx.Commit(); err != nil {
-		return dashboard.Change{}, fmt.Errorf("commit: %w", err)
+		return dashboard.Change{}, fmt.Errorf("commit: %w", s.dialect.fault(err))
 	}
 	return t.change, nil
 }
