@@ -3,15 +3,19 @@ package api_test
 import (
 	"bufio"
 	"context"
+	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"go.uber.org/goleak"
 
+	"github.com/larder-go/larder/dashboard"
 	"github.com/larder-go/larder/dashboard/api"
 	"github.com/larder-go/larder/dashboard/upload"
 )
@@ -180,4 +184,56 @@ func TestInsightsAnswer(t *testing.T) {
 	if h := want[[]object](c, 200, "GET", "/api/v1/dashboard/health", ""); len(h) != 1 || h[0]["red"] != true {
 		t.Errorf("health: %v", h)
 	}
+}
+
+// However many follow an execution, it is read once per tick and everybody
+// hears of its end; who does not read holds up nobody.
+func TestAThousandClientsFollowOneExecution(t *testing.T) {
+	c := newClient(t)
+	counted := &countingStore{Store: c.store}
+	h := api.New(api.Options{Store: counted, Admin: c.admin, Formats: upload.Formats{}, Log: slog.New(slog.DiscardHandler), Tick: 20 * time.Millisecond})
+	server := httptest.NewServer(h)
+	defer server.Close()
+	c.execution(c.suite("api"))
+	url := server.URL + "/api/v1/executions/1/events"
+	const clients = 1000
+	streams := make([]func() event, clients)
+	for i := range streams {
+		streams[i], _ = listen(t, url, "")
+	}
+	deaf, err := net.Dial("tcp", strings.TrimPrefix(server.URL, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer deaf.Close()
+	if _, err := io.WriteString(deaf, "GET /api/v1/executions/1/events HTTP/1.1\r\nHost: x\r\n\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	before, begin := counted.reads.Load(), time.Now()
+	want[object](c, 200, "POST", "/api/v1/executions/1/start", "")
+	want[object](c, 200, "POST", "/api/v1/executions/1/stop", "")
+	for i, next := range streams {
+		last := event{}
+		for e := next(); e.name != "end"; e = next() {
+			last = e
+		}
+		if last.id != "stopped-0-0-0-0-0" {
+			t.Fatalf("client %d: last %+v", i, last)
+		}
+	}
+	took := time.Since(begin)
+	if reads := counted.reads.Load() - before; reads > int64(took/(20*time.Millisecond))+2 {
+		t.Errorf("%d reads in %v for %d clients", reads, took, clients)
+	}
+}
+
+// countingStore counts reads of executions.
+type countingStore struct {
+	dashboard.Store
+	reads atomic.Int64
+}
+
+func (s *countingStore) Execution(ctx context.Context, id int64) (dashboard.Execution, error) {
+	s.reads.Add(1)
+	return s.Store.Execution(ctx, id)
 }

@@ -212,7 +212,12 @@ func verdict(c dashboard.DeltaCounts) (notice, string) {
 	return notice{Class: "passed", Text: "Nothing fails in head."}, detail
 }
 
+// deltasShown is how many cases of each kind the page lists; the rest is in the
+// answer of the API.
+const deltasShown = 100
+
 func deltaRows(list []dashboard.Delta) []deltaRow {
+	list = list[:min(len(list), deltasShown)]
 	rows := make([]deltaRow, len(list))
 	var most float64
 	for _, d := range list {
