@@ -87,14 +87,35 @@ func (s *Server) Failover() {
 // have come back. The caller holds s.mu.
 func (s *Server) outliveLoss(c *conn) {
 	r := c.link.remote
-	mark := strconv.FormatInt(s.life, 10)
-	if it := s.lookup(r.lifeKey(), nil); s.readOnly || it != nil && it.data == mark {
+	if !s.lostData(r) {
 		return
 	}
 	if !r.opts.Replay {
 		s.remove(r.namespaceKey(slices.Index(r.links, c.link)), nil)
 	}
-	s.put(r.lifeKey(), mark, 0, nil)
+	s.put(r.lifeKey(), strconv.FormatInt(s.life, 10), 0, nil)
+}
+
+// lostData reports whether the data of r's namespace are from another life than
+// the present. The caller holds s.mu.
+func (s *Server) lostData(r *Remote) bool {
+	it := s.lookup(r.lifeKey(), nil)
+	return !s.readOnly && (it == nil || it.data != strconv.FormatInt(s.life, 10))
+}
+
+// clearOthers clears the parts of the namespace on the other servers before a
+// connection to a server that lost data is used: it may have brought back
+// generations of tags, and entries anywhere may carry them.
+func (l *link) clearOthers() {
+	r := l.remote
+	l.server.mu.Lock()
+	lost := l.server.lostData(r)
+	l.server.mu.Unlock()
+	for i, other := range r.links {
+		if lost && other != l && !r.opts.Replay {
+			other.server.Delete(r.namespaceKey(i))
+		}
+	}
 }
 
 func (s *Server) load(key string, it item) {

@@ -63,6 +63,7 @@ func (l *link) connect() (*conn, error) {
 	if err := l.open(c); err != nil {
 		return nil, err
 	}
+	l.clearOthers()
 	go c.run() // ends with the connection; whoever breaks it waits for gone
 	hello := &request{beat: true, hello: true, done: make(chan struct{})}
 	ctx, cancel := context.WithTimeout(l.remote.life, dialTimeout)

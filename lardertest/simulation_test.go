@@ -178,6 +178,41 @@ func expectSubstance(t *testing.T, seed uint64, r lardertest.Report) {
 	}
 }
 
+// TestRestartOfATagsServer holds that a server which restarts from a snapshot
+// and brings back the old generation of a tag revives no entry elsewhere.
+func TestRestartOfATagsServer(t *testing.T) {
+	for range 10 { // the servers of keys and tags follow from hashes
+		synctest.Test(t, func(t *testing.T) {
+			s := newSimulation(t, 1, 2, larder.Exact)
+			n := s.nodes[2].(*node) // invalidates by tag
+			for key := range s.checker.Keys() {
+				if err := s.checker.Read(t.Context(), key, n.Get); err != nil {
+					t.Fatal(err)
+				}
+			}
+			for _, server := range s.servers {
+				server.Save()
+			}
+			for key := range s.checker.Keys() {
+				if err := s.checker.Write(t.Context(), key, n.Invalidate); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if err := n.Close(); err != nil { // it would repeat its invalidations
+				t.Fatal(err)
+			}
+			s.servers[rand.IntN(2)].Failover()
+			time.Sleep(time.Second)
+			for key := range s.checker.Keys() {
+				_ = s.checker.Read(t.Context(), key, s.nodes[0].Get)
+			}
+			if r := s.checker.Report(); r.Stale != 0 {
+				t.Fatalf("a restart revived entries:\n%v", r)
+			}
+		})
+	}
+}
+
 // TestSimulationFindsLostPushes holds that the simulation would find a broken
 // memory tier: on a server that pushes nothing, values outlive the bound.
 func TestSimulationFindsLostPushes(t *testing.T) {
