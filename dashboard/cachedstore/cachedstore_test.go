@@ -94,7 +94,7 @@ func TestTraceNamesTheTier(t *testing.T) {
 		if _, err := x.store.Stats(dashboard.WithTrace(t.Context(), trace)); err != nil {
 			t.Fatal(err)
 		}
-		if got := trace.Answers(); len(got) != 1 || got[0].Tier != x.want || got[0].Read != "dashboard" || got[0].Took <= 0 {
+		if got := trace.Answers(); len(got) != 1 || got[0].Tier != x.want || got[0].Read != "dashboard:stats" || got[0].Took <= 0 {
 			t.Fatalf("answers of read %d are %+v, want one from %s", i, got, x.want)
 		}
 	}

@@ -12,7 +12,9 @@ import (
 
 // read is one kind of read with its keyspace.
 type read[K comparable, V any] struct {
-	name  string
+	name string
+	// label names a read in traces where the keyspace does not; nil: by its name.
+	label func(K) string
 	exact bool
 	space *larder.Keyspace[K, V]
 	load  larder.Loader[K, V]
@@ -45,7 +47,11 @@ func (r *read[K, V]) get(ctx context.Context, key K) (V, error) {
 	}
 	begin, loads, decodes := time.Now(), r.loads.Load(), r.decodes.Load()
 	v, err := r.fetch(ctx, key)
-	answer := dashboard.Answer{Read: r.name, Tier: dashboard.TierMemory, Took: time.Since(begin)}
+	name := r.name
+	if r.label != nil {
+		name = r.label(key)
+	}
+	answer := dashboard.Answer{Read: name, Tier: dashboard.TierMemory, Took: time.Since(begin)}
 	// Counted for the keyspace, not for the call: beside other reads of the same
 	// kind an answer may be credited to a dearer tier than it came from.
 	switch {

@@ -116,6 +116,7 @@ func (s *Store) declareFigures() error {
 			return map[figure][]string{figureStats: {tagStats}, figureTypes: {tagTypes}, figurePerformance: {tagPerformance}}[f]
 		},
 	}, s.loadFigure)
+	s.spaces.figures.label = func(f figure) string { return "dashboard:" + string(f) }
 	s.spaces.trends, errs[1] = declareRead(s, "dashboard:trends", larder.KeyspaceOptions[trendsKey, []dashboard.TrendDay]{
 		TTL: s.options.ShortTTL, Tags: always[trendsKey](tagTrends),
 		AppendKey: func(dst []byte, k trendsKey) []byte { return k.append(dst) },

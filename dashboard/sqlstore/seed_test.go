@@ -69,5 +69,31 @@ func checkDemo(t *testing.T, s *sqlstore.Store) {
 	if st.SuccessRate < 50 || st.SuccessRate > 98 || st.TotalExecutions < 300 || st.TotalCases != 8*24 {
 		t.Errorf("stats of the demo: %+v", st)
 	}
+	checkInsights(t, s)
 	t.Logf("%+v, %d red", st, red)
+}
+
+// checkInsights holds that the pages on flaky cases, slow cases and errors have something to show.
+func checkInsights(t *testing.T, s *sqlstore.Store) {
+	t.Helper()
+	flaky, err := s.Flaky(t.Context(), 100)
+	if err != nil {
+		t.Fatal(err)
+	}
+	mixed := 0
+	for _, f := range flaky {
+		mixed += f.MixedCommits
+	}
+	slow, err := s.Slowest(t.Context(), 10)
+	if err != nil {
+		t.Fatal(err)
+	}
+	top, err := s.TopErrors(t.Context(), 10)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(flaky) < 3 || len(flaky) > 60 || mixed == 0 || len(slow) != 10 || len(top) < 5 {
+		t.Errorf("the demo has %d flaky cases with %d mixed commits, %d slow ones and %d errors", len(flaky), mixed, len(slow), len(top))
+	}
+	t.Logf("%d flaky cases with %d mixed commits, %d errors", len(flaky), mixed, len(top))
 }
