@@ -3,10 +3,12 @@ package main
 import (
 	"context"
 	"database/sql"
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -30,6 +32,8 @@ func TestAKilledProcessOwesNoInvalidation(t *testing.T) {
 		// Its way to Redis breaks off, so that it commits and cannot invalidate.
 		proxy := lardertest.StartProxy(t, redis.Addr())
 		victim := launch(t, database, proxy.Addr())
+		kill := sync.OnceFunc(func() { _, _ = victim.cmd.Process.Kill(), victim.cmd.Wait() })
+		t.Cleanup(kill)
 		was, is := fmt.Sprint("round ", round-1), fmt.Sprint("round ", round)
 		if got := names(survivor); got != was {
 			t.Fatalf("round %d: the survivor reads %q", round, got)
@@ -37,8 +41,7 @@ func TestAKilledProcessOwesNoInvalidation(t *testing.T) {
 		proxy.Hold()
 		gone := victim.rename(t, is)
 		waitFor(t, "the commit", func() bool { return one(t, db, "SELECT name FROM suites WHERE id = 1") == is })
-		_ = victim.cmd.Process.Kill()
-		_ = victim.cmd.Wait()
+		kill()
 		<-gone
 		killed := time.Now()
 		if n := one(t, db, "SELECT count(*) FROM larder_outbox"); n == "0" {
@@ -76,10 +79,19 @@ func (p *process) rename(t *testing.T, name string) <-chan struct{} {
 
 // names returns the names in the list of suites, read through the caches.
 func names(p *process) string {
-	got, _ := p.request("GET", "/api/v1/suites", "")
+	p.t.Helper()
+	response, err := http.Get(p.url + "/api/v1/suites")
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	defer response.Body.Close()
+	var list []struct{ Name string }
+	if err := json.NewDecoder(response.Body).Decode(&list); err != nil {
+		p.t.Fatal(err)
+	}
 	var all []string
-	for _, item := range got["items"].([]any) {
-		all = append(all, item.(map[string]any)["name"].(string))
+	for _, suite := range list {
+		all = append(all, suite.Name)
 	}
 	return strings.Join(all, ", ")
 }
