@@ -13,6 +13,7 @@ GOLANGCI := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.12.2
 GOVULN   := golang.org/x/vuln/cmd/govulncheck@v1.1.4
 READS    ?= 10000000
 FUZZTIME ?= 1m
+CHAOS    ?= 20s
 
 .PHONY: help
 help: ## show this
@@ -41,6 +42,10 @@ fmt: ## format all Go files
 .PHONY: fuzz
 fuzz: ## run every fuzz target for FUZZTIME (1m) each
 	@scripts/fuzz $(FUZZTIME)
+
+.PHONY: chaos
+chaos: deps ## CHAOS (20 s) of every fault on a server, Sentinel and Cluster: a table of what readers saw
+	@LARDER_CHAOS=$(CHAOS) go test ./lardertest -run TestChaos -count=1 -timeout 2h -v | grep -v ' [CMSX] '
 
 .PHONY: consistency
 consistency: deps ## READS (10 million) reads against concurrent invalidations: no stale one may be found

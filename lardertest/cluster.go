@@ -192,6 +192,28 @@ func (c *Cluster) Failover(tb testing.TB, slot int) {
 	eventually(tb, "the replica is followed", func() bool { return c.Owner(slot) == replica })
 }
 
+// Handover makes a replica of the master of slot take over in agreement with
+// it, which loses nothing, and returns when the cluster follows it.
+func (c *Cluster) Handover(tb testing.TB, slot int) {
+	tb.Helper()
+	old := c.Owner(slot)
+	replica := c.Replica(old)
+	if replica == nil {
+		tb.Fatalf("%s has no replica", old.Addr())
+	}
+	c.must(tb, replica, "CLUSTER", "FAILOVER")
+	c.AwaitOwner(tb, slot, old)
+}
+
+// AwaitOwner returns when the cluster has another master than old for slot.
+func (c *Cluster) AwaitOwner(tb testing.TB, slot int, old *RedisServer) {
+	tb.Helper()
+	eventually(tb, "another owner of a slot", func() bool {
+		owner := c.Owner(slot)
+		return owner != nil && owner != old
+	})
+}
+
 // MoveSlot moves a slot with its keys to another master, key by key as
 // redis-cli does it.
 func (c *Cluster) MoveSlot(tb testing.TB, slot int, to *RedisServer) {

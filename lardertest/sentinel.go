@@ -30,21 +30,33 @@ func StartSentinel(tb testing.TB, opts ...RedisOptions) *Sentinel {
 	o.Args = append(append([]string(nil), o.Args...), "--replicaof", master.Host(), fmt.Sprint(master.Port()))
 	s := &Sentinel{Servers: []*RedisServer{master, StartRedis(tb, o)}}
 	config := fmt.Sprintf("sentinel monitor %[1]s %[2]s %[3]d 2\nsentinel down-after-milliseconds %[1]s 500\n"+
-		"sentinel failover-timeout %[1]s 3000\n", SentinelMaster, master.Host(), master.Port())
+		"sentinel failover-timeout %[1]s 1000\n", SentinelMaster, master.Host(), master.Port())
 	for range 3 {
 		s.Sentinels = append(s.Sentinels, StartRedis(tb, RedisOptions{sentinel: config}))
 	}
+	s.AwaitReplica(tb)
+	return s
+}
+
+// AwaitReplica returns when a failover would succeed: the Sentinels know each
+// other and a replica that is connected to its master.
+func (s *Sentinel) AwaitReplica(tb testing.TB) {
+	tb.Helper()
 	eventually(tb, "Sentinels see a replica and each other", func() bool {
 		for _, sentinel := range s.Sentinels {
 			state, err := sentinel.Command("SENTINEL", "MASTER", SentinelMaster)
-			if err != nil || field(state, "num-slaves") != "1" || field(state, "num-other-sentinels") != "2" {
+			if err != nil || field(state, "num-slaves") != "1" || field(state, "num-other-sentinels") != "2" || field(state, "flags") != "master" {
 				return false
 			}
 		}
-		info, err := s.Servers[1].Command("INFO", "replication")
-		return err == nil && strings.Contains(info, "master_link_status:up")
+		for _, server := range s.Servers {
+			info, err := server.Command("INFO", "replication")
+			if err == nil && strings.Contains(info, "master_link_status:up") {
+				return true
+			}
+		}
+		return false
 	})
-	return s
 }
 
 // Addrs returns the addresses of the Sentinels.
