@@ -100,10 +100,11 @@ func newCache(remote Remote, opts Options) (*Cache, error) {
 
 // stripes returns how many stripes the board of tickets has for entries: one
 // for each 2 KiB of memory, so that those in use fit the processor's cache; a
-// change elsewhere then kills a few entries beside its own. Without a memory tier tickets still guard generations and
-// flights, and wake who waits for a lease; too few would wake all the others.
+// change elsewhere then kills a few entries beside its own. Without a memory
+// tier tickets still guard generations and flights, and wake who waits for a
+// lease; too few would wake all the others.
 func stripes(memoryBytes int64, shared bool) int {
-	n := int(max(memoryBytes, 0) / 2048)
+	n := int(min(max(memoryBytes, 0)/2048, 1<<24))
 	if shared {
 		return max(n, 1<<14)
 	}

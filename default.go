@@ -42,6 +42,10 @@ func Default() *Cache {
 	return nil
 }
 
+// maxLoose is how many names the package functions keep apart, counted with
+// the types of their values.
+const maxLoose = 4096
+
 // looseKeyspace returns the keyspace of the part of key before its first
 // colon, with the rest as it is. The caller builds the key: text from users
 // belongs through [AppendSegment].
@@ -59,6 +63,9 @@ func looseKeyspace[V any](key string) (*Keyspace[string, V], string, error) {
 	defer d.mu.Unlock()
 	if k, ok := d.spaces[id]; ok {
 		return k.(*Keyspace[string, V]), rest, nil
+	}
+	if len(d.spaces) >= maxLoose {
+		return nil, "", fmt.Errorf("%w: %.40q would be name number %d, which user text must not be part of", ErrInvalidKey, name, maxLoose+1)
 	}
 	if err := validName(name); err != nil {
 		return nil, "", fmt.Errorf("%w: %w", ErrInvalidKey, err)

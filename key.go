@@ -89,12 +89,12 @@ func validNamespace(ns string) error {
 	return validWord("Namespace", ns, "*?[]\\{} ")
 }
 
-// validName accepts what may stand before the first colon of a key.
+// validName accepts what may stand before the first colon of an entry's name.
 func validName(name string) error {
 	if name == "" {
 		return fmt.Errorf("name: empty")
 	}
-	return validWord("name", name, "*?[]\\{}%~ ")
+	return validWord("name", name, ":*?[]\\{}%~ ")
 }
 
 func validWord(field, word, refused string) error {
