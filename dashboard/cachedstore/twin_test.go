@@ -325,7 +325,7 @@ func (w *world) equalWithin(d time.Duration, ask func() answer, want answer, wha
 // settled waits until both nodes are connected and owe no invalidation.
 func (w *world) settled() {
 	w.Helper()
-	deadline := time.Now().Add(20 * time.Second)
+	deadline := time.Now().Add(time.Minute)
 	for _, n := range w.nodes {
 		for h := n.cache.Health(); h.Remote != "connected" || h.Pending > 0; h = n.cache.Health() {
 			if time.Now().After(deadline) {

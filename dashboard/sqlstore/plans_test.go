@@ -177,7 +177,7 @@ func TestPlansUseIndexes(t *testing.T) {
 	}
 	t.Run("SQLite", func(t *testing.T) {
 		s := open(t, filepath.Join(t.TempDir(), "qa.db"))
-		fill(t, s, 1000)
+		fill(t, s, 300)
 		for _, walk := range walks(t, s, "EXPLAIN QUERY PLAN ") {
 			t.Error(walk)
 		}
@@ -192,7 +192,7 @@ func TestPlansUseIndexes(t *testing.T) {
 	t.Run("PostgreSQL", func(t *testing.T) {
 		url := lardertest.StartPostgres(t).URL()
 		s := open(t, url)
-		fill(t, s, 1000)
+		fill(t, s, 300)
 		// A table as small as these is read whole in less time than through an
 		// index. Without that way what is left are the reads that have no index.
 		if _, err := s.write.ExecContext(t.Context(), "ALTER DATABASE postgres SET enable_seqscan = off"); err != nil {
