@@ -13,6 +13,7 @@ GOLANGCI := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.12.2
 GOVULN   := golang.org/x/vuln/cmd/govulncheck@v1.1.4
 READS    ?= 10000000
 FUZZTIME ?= 1m
+SEEDS    ?= 10000
 CHAOS    ?= 20s
 
 .PHONY: help
@@ -50,6 +51,10 @@ chaos: deps ## CHAOS (20 s) of every fault on a server, Sentinel and Cluster: a 
 .PHONY: consistency
 consistency: deps ## READS (10 million) reads against concurrent invalidations: no stale one may be found
 	@LARDER_READS=$(READS) go test -count=1 -timeout 60m -v -run Consistency ./lardertest
+
+.PHONY: simulation
+simulation: ## SEEDS (10,000) random runs of the real code in virtual time; a failure prints how to replay it
+	@LARDER_SIM_SEEDS=$(SEEDS) go test -count=1 -timeout 2h -run TestSimulation .
 
 .PHONY: model
 model: ## explore the model of the contract in full, with a mutant for every rule
