@@ -19,6 +19,7 @@ import (
 // makes one.
 type Config struct {
 	Addr       string // host:port to listen on
+	PprofAddr  string // loopback host:port for profiles; empty: none
 	Database   Database
 	Auth       AuthMode
 	AdminToken string // secret; grants the admin scope
@@ -109,6 +110,7 @@ func Load(env Env) (Config, error) {
 	r := reader{env: env}
 	c := Config{
 		Addr:           r.addr("ADDR"),
+		PprofAddr:      r.pprof("PPROF_ADDR"),
 		Database:       r.database("DATABASE_URL"),
 		Auth:           AuthMode(r.word("AUTH_MODE", string(AuthAuto), string(AuthToken))),
 		AdminToken:     r.secret("ADMIN_TOKEN"),

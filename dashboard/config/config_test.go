@@ -66,7 +66,7 @@ func TestABadValueNamesVariableFormAndExample(t *testing.T) {
 		"ADMIN_TOKEN":    {"short", "has spaces in it and is long"},
 		"DEFAULT_BRANCH": {strings.Repeat("b", 201)},
 		"LOG_LEVEL":      {"loud"},
-		"LOG_FORMAT":     {"xml"}, "PUBLIC_URL": {"qa.example", "ftp://x", "https://"}, "WEBHOOK_ALLOW_PRIVATE": {"maybe"},
+		"LOG_FORMAT":     {"xml"}, "PPROF_ADDR": {"0.0.0.0:6060", ":6060", "6060"}, "PUBLIC_URL": {"qa.example", "ftp://x", "https://"}, "WEBHOOK_ALLOW_PRIVATE": {"maybe"},
 		"CACHE_ENABLED":       {"maybe"},
 		"CACHE_NAMESPACE":     {"a b", "a:b", strings.Repeat("n", 65)},
 		"CACHE_MEMORY_BYTES":  {"-1", "64MB", "lots", "99999999999999999999", "9999999GiB"},

@@ -32,6 +32,23 @@ func Print(w io.Writer, env Env) error {
 	return nil
 }
 
+// Table writes all variables as a table in Markdown, for the documentation.
+func Table(w io.Writer) error {
+	out := "| variable | default | value | meaning |\n|---|---|---|---|\n"
+	for _, v := range variables {
+		name, fallback := "`"+v.Name+"`", "unset"
+		if v.File {
+			name += ", `" + v.Name + "_FILE`"
+		}
+		if v.Default != "" {
+			fallback = "`" + v.Default + "`"
+		}
+		out += fmt.Sprintf("| %s | %s | %s, such as `%s` | %s |\n", name, fallback, v.Form, v.Example, v.Meaning)
+	}
+	_, err := io.WriteString(w, out)
+	return err
+}
+
 // mask hides a secret. Of a URL only the password and the query are secret:
 // the rest is what one wants to see when a connection fails.
 func mask(name, value string) string {

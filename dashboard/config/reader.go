@@ -213,6 +213,17 @@ func (r *reader) redisURL(name string) string {
 	return v
 }
 
+func (r *reader) pprof(name string) string {
+	v, _ := r.raw(name)
+	if v == "" {
+		return ""
+	}
+	if _, port, err := net.SplitHostPort(v); err != nil || port == "" || !loopback(v) {
+		r.fault(name, v, "")
+	}
+	return v
+}
+
 func (r *reader) publicURL(name string) string {
 	v, _ := r.raw(name)
 	if v == "" {
@@ -246,10 +257,10 @@ func (r *reader) checkToken(c Config) {
 }
 
 // RequiresToken reports whether changes need a bearer token.
-func (c Config) RequiresToken() bool { return c.Auth == AuthToken || !c.loopback() }
+func (c Config) RequiresToken() bool { return c.Auth == AuthToken || !loopback(c.Addr) }
 
-func (c Config) loopback() bool {
-	host, _, _ := net.SplitHostPort(c.Addr)
+func loopback(addr string) bool {
+	host, _, _ := net.SplitHostPort(addr)
 	ip, err := netip.ParseAddr(host)
 	return host == "localhost" || err == nil && ip.IsLoopback()
 }

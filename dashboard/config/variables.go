@@ -22,6 +22,7 @@ const (
 var variables = []Variable{
 	{Name: "ADDR", Default: "127.0.0.1:8000", Form: "host:port", Example: "0.0.0.0:8000",
 		Meaning: "Address to listen on. Off loopback every change needs a token."},
+	{Name: "PPROF_ADDR", Form: "host:port of a loopback address", Example: "127.0.0.1:6060", Meaning: "Address for profiles of the running process; never a public one."},
 	{Name: "DATABASE_URL", Default: "sqlite:qadash-data/qadash.db", Form: "sqlite:PATH or postgres://user@host/database",
 		Example: "postgres://qadash@db.example/qadash", Secret: true, Meaning: "The database."},
 	{Name: "AUTH_MODE", Default: "auto", Form: "auto or token", Example: "token",

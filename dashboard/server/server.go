@@ -10,9 +10,11 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"strings"
 	"sync/atomic"
 	"time"
 
+	"github.com/klauspost/compress/gzhttp"
 	"github.com/prometheus/client_golang/prometheus"
 )
 
@@ -77,7 +79,40 @@ func (s *Server) chain() http.Handler {
 	crossOrigin.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		deny(w, http.StatusForbidden, "This change came from a page of another origin.")
 	}))
-	return s.observe(headers(crossOrigin.Handler(s.guard(mux))))
+	return s.observe(headers(bounded(compressed(crossOrigin.Handler(s.guard(mux))))))
+}
+
+// uploadTime is how long a client may take to send the body of a request.
+const uploadTime = 5 * time.Minute
+
+// bounded gives bodies a deadline. Requests without one have none: a stream of
+// events reads nothing and may last for hours.
+func bounded(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Body != nil && r.Body != http.NoBody {
+			_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(uploadTime))
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// compressed sends pages and JSON with gzip to who accepts it. Streams of
+// events are left alone: each event has to leave at once.
+func compressed(next http.Handler) http.Handler {
+	wrap, err := gzhttp.NewWrapper(gzhttp.MinSize(1400), gzhttp.ContentTypes([]string{
+		"text/html", "text/css", "text/javascript", "application/javascript", "application/json", "application/problem+json", "image/svg+xml", "text/plain",
+	}))
+	if err != nil {
+		panic("server: " + err.Error()) // constant options
+	}
+	zipping := wrap(next)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasSuffix(r.URL.Path, "/events") || r.URL.Path == "/metrics" {
+			next.ServeHTTP(w, r)
+			return
+		}
+		zipping.ServeHTTP(w, r)
+	})
 }
 
 // Serve answers requests on a listener until the context ends; then readiness

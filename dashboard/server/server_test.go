@@ -276,6 +276,26 @@ func TestMetricsAreByRoutePattern(t *testing.T) {
 	}
 }
 
+// Pages are sent compressed, streams of events are not.
+func TestPagesAreCompressed(t *testing.T) {
+	long := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "text/html; charset=utf-8")
+		_, _ = io.WriteString(w, strings.Repeat("<p>text</p>", 1000))
+	})
+	s := newServer(Options{Pages: long, API: long})
+	for path, want := range map[string]string{"/": "gzip", "/api/v1/executions/1/events": ""} {
+		r := httptest.NewRequest("GET", path, nil)
+		r.Header.Set("Accept-Encoding", "gzip")
+		w := httptest.NewRecorder()
+		if s.ServeHTTP(w, r); w.Header().Get("Content-Encoding") != want {
+			t.Errorf("%s: %v", path, w.Header())
+		}
+	}
+	if w := get(s, "/"); w.Header().Get("Content-Encoding") != "" || !strings.Contains(w.Body.String(), "<p>text") {
+		t.Errorf("not asked for: %v", w.Header())
+	}
+}
+
 func TestEveryAnswerCarriesThePolicy(t *testing.T) {
 	s := newServer(Options{})
 	for _, path := range []string{"/", "/api/v1/x", "/healthz", "/metrics"} {

@@ -79,6 +79,24 @@ func TestTheThemeIsSwitchedByKeyAndKept(t *testing.T) {
 // narrowPages exist over demo data and over nothing.
 var narrowPages = []string{"/", "/upload", "/suites", "/executions", "/flaky", "/compare", "/search?q=a", "/settings/tokens", "/login", "/suites/1", "/executions/1", "/cases/1", "/compare?base=1&head=9"}
 
+// Everything can be reached by keys, and the keys can be asked for.
+func TestRowsAreReachedByKeys(t *testing.T) {
+	store := newStore(t)
+	if _, err := store.Seed(t.Context(), dashboard.SeedOptions{Days: 4, Suites: 3}); err != nil {
+		t.Fatal(err)
+	}
+	b := browsertest.New(t, newPages(t, store))
+	b.Open("/suites")
+	b.Run(chromedp.KeyEvent("j"), chromedp.KeyEvent("j"))
+	b.Until(`document.activeElement === [...document.querySelectorAll('tbody tr')].map(r => r.querySelector('a')).filter(Boolean)[1]`)
+	b.Run(chromedp.KeyEvent("k"), chromedp.KeyEvent("\r"))
+	b.Until(`location.pathname !== '/suites'`)
+	b.Run(chromedp.KeyEvent("?"))
+	b.Until(`document.querySelector('#keys').open && document.activeElement.innerText === 'Close'`)
+	b.Run(chromedp.KeyEvent("\x1b"))
+	b.Until(`!document.querySelector('#keys').open`)
+}
+
 func TestPagesFitANarrowScreen(t *testing.T) {
 	store := newStore(t)
 	if _, err := store.Seed(t.Context(), dashboard.SeedOptions{Days: 10}); err != nil {

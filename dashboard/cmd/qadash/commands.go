@@ -54,8 +54,13 @@ func seed(ctx context.Context, args []string, s streams) (err error) {
 
 // printConfig shows every variable; a bad one fails it as it would fail serve.
 func printConfig(_ context.Context, args []string, s streams) error {
-	if err := noArgs(flags("config", "", s), args); err != nil {
+	f := flags("config", "", s)
+	table := f.Bool("table", false, "print all variables with their meaning as a Markdown table")
+	if err := noArgs(f, args); err != nil {
 		return err
+	}
+	if *table {
+		return config.Table(s.out)
 	}
 	_, err := config.Load(s.env)
 	if err != nil {

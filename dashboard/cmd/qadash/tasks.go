@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"log/slog"
+	"net/http"
+	"net/http/pprof"
 	"sync"
 	"time"
 
@@ -26,9 +28,28 @@ func startTasks(ctx context.Context, c config.Config, b *backend, log *slog.Logg
 	running.Go(func() { reap(ctx, b.store, log) })
 	sender := hooks.New(hooks.Options{Store: b.admin, AllowPrivate: c.WebhookPrivate, BaseURL: c.PublicURL, Log: log})
 	running.Go(func() { sender.Run(ctx) })
+	if c.PprofAddr != "" {
+		running.Go(func() { profiles(ctx, c.PprofAddr, log) })
+	}
 	return func() {
 		cancel()
 		running.Wait()
+	}
+}
+
+// profiles serves net/http/pprof on an address of its own.
+func profiles(ctx context.Context, addr string, log *slog.Logger) {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /debug/pprof/", pprof.Index)
+	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
+	mux.HandleFunc("GET /debug/pprof/symbol", pprof.Symbol)
+	mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
+	web := &http.Server{Addr: addr, Handler: mux, ReadHeaderTimeout: 5 * time.Second}
+	stop := context.AfterFunc(ctx, func() { _ = web.Close() })
+	defer stop()
+	log.InfoContext(ctx, "profiles", "url", "http://"+addr+"/debug/pprof/")
+	if err := web.ListenAndServe(); err != nil && ctx.Err() == nil {
+		log.WarnContext(ctx, "no profiles", "error", err)
 	}
 }
 

@@ -18,6 +18,7 @@ document.addEventListener('keydown', e => {
   if (e.ctrlKey || e.metaKey || e.altKey || e.target.matches('input, select, textarea') || $('dialog[open]')) return;
   if (e.key === '/' && $('.bar .search input')) { e.preventDefault(); $('.bar .search input').focus(); }
   if (e.key === 't') $('.half').click();
+  if (e.key === '?') $('#keys').showModal();
   if (e.key === 'j' || e.key === 'k') {
     const rows = [...document.querySelectorAll('tbody tr, .item')].map(r => [...r.querySelectorAll('a, summary')].find(e => e.offsetParent)).filter(Boolean), i = rows.indexOf(document.activeElement);
     rows[Math.max(0, Math.min(rows.length - 1, i + (e.key === 'j' ? 1 : -1)))]?.focus();
