@@ -24,8 +24,9 @@ type conn struct {
 	*self
 	cfg     Config // with the address of this server
 	server  *server
-	stripes []*stripe // of this master when the connection was opened
-	opened  int64     // monotonic time
+	stripes []*stripe     // of this master when the connection was opened
+	opened  int64         // monotonic time
+	slept   time.Duration // what asleep returned then
 
 	client  rueidis.Client // set by open
 	id      int64          // CLIENT ID; set by open
@@ -63,7 +64,7 @@ type conn struct {
 // is closed.
 func open(ctx context.Context, s *server, address string) (*conn, error) {
 	c := &conn{
-		self: s.self, cfg: s.self.cfg.at(address), server: s, stripes: s.owned(), opened: clock.Now(),
+		self: s.self, cfg: s.self.cfg.at(address), server: s, stripes: s.owned(), opened: clock.Now(), slept: s.asleep(),
 		dead: make(chan struct{}), drained: make(chan struct{}), asked: make(chan struct{}, 1),
 		fresh: larder.NewEpoch(),
 	}

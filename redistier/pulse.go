@@ -18,6 +18,10 @@ import (
 // spaced out.
 const maxBeats = 32
 
+// maxDrift is by how much the clocks that do and do not count suspensions may
+// move apart during the life of a connection.
+const maxDrift = time.Second
+
 var errBeats = errors.New("heartbeat: too many are unanswered")
 
 // pulse knows which heartbeats were answered. An answer that nobody waits for
@@ -88,6 +92,11 @@ func (c *conn) beatOnce(ctx context.Context) error {
 	epoch := c.current() // before the number is raised, see forsake
 	if epoch == nil {
 		return larder.ErrUnavailable
+	}
+	if slept := c.asleep() - c.slept; slept > maxDrift {
+		err := fmt.Errorf("heartbeat: the machine was suspended for %v", slept)
+		c.fail(err)
+		return err
 	}
 	sent := clock.Now()
 	number, ok := c.pulse.begin(sent)

@@ -18,6 +18,8 @@ type self struct {
 	sightings sightings
 	// barrier makes a round trip on every connection but the given one.
 	barrier func(context.Context, *conn) error
+	// asleep returns for how long the machine was suspended, plus a constant.
+	asleep func() time.Duration
 	// clear deletes the generations of the whole namespace.
 	clear func(context.Context) error
 }

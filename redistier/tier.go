@@ -38,7 +38,7 @@ func New(cfg Config, namespace string) (*Tier, error) {
 	if err := checkNamespace(namespace); err != nil {
 		return nil, err
 	}
-	t := &Tier{self: self{cfg: cfg.withDefaults(), keys: newKeys(namespace), member: newMemberID()}}
+	t := &Tier{self: self{cfg: cfg.withDefaults(), keys: newKeys(namespace), member: newMemberID(), asleep: asleep}}
 	t.self.barrier, t.self.clear = t.barrier, t.clear
 	if cfg.Topology == Cluster {
 		t.self.keys = newClusterKeys(namespace)
