@@ -18,7 +18,8 @@ func Example() {
 	dir, err := os.MkdirTemp("", "outbox")
 	check(err)
 	defer os.RemoveAll(dir)
-	db, err := sql.Open("sqlite", filepath.Join(dir, "shop.db"))
+	// The relay is one more user of the database: SQLite has to wait for locks.
+	db, err := sql.Open("sqlite", "file:"+filepath.Join(dir, "shop.db")+"?_txlock=immediate&_pragma=busy_timeout(5000)&_pragma=journal_mode(WAL)")
 	check(err)
 	defer db.Close()
 	schema, err := outbox.Schema(outbox.SQLite, "") // belongs into a migration
