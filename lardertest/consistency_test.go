@@ -39,6 +39,7 @@ type node struct {
 	load   larder.Loader[int64, uint64]
 	opts   []larder.ReadOption
 	byTag  bool
+	strict bool
 }
 
 func tagOf(key int64) string { return "group:" + strconv.FormatInt(key%8, 10) }
@@ -77,10 +78,14 @@ func (n *node) Get(ctx context.Context, key int) (uint64, error) {
 
 // Invalidate implements lardertest.Subject.
 func (n *node) Invalidate(ctx context.Context, key int) error {
+	targets := []larder.Target{n.values.Key(int64(key))}
 	if n.byTag {
-		return n.Cache.Invalidate(ctx, larder.Tag(tagOf(int64(key))))
+		targets[0] = larder.Tag(tagOf(int64(key)))
 	}
-	return n.Cache.Invalidate(ctx, n.values.Key(int64(key)))
+	if n.strict {
+		targets = append(targets, larder.Strict)
+	}
+	return n.Cache.Invalidate(ctx, targets...)
 }
 
 // TestConsistencyNaive holds that the harness finds what it looks for: without
@@ -103,7 +108,7 @@ func TestConsistencyExact(t *testing.T) {
 	for _, chaos := range []bool{false, true} {
 		for _, byTag := range []bool{false, true} {
 			t.Run(caseName(byTag, chaos), func(t *testing.T) {
-				r := consistency(t, byTag, chaos, time.Second, larder.Exact)
+				r := consistency(t, &node{byTag: byTag}, chaos, time.Second, larder.Exact)
 				if r.Stale != 0 {
 					t.Errorf("%d stale reads in exact mode", r.Stale)
 				}
@@ -119,9 +124,24 @@ func TestConsistencyDefault(t *testing.T) {
 	for _, chaos := range []bool{false, true} {
 		for _, byTag := range []bool{false, true} {
 			t.Run(caseName(byTag, chaos), func(t *testing.T) {
-				r := consistency(t, byTag, chaos, staleness)
+				r := consistency(t, &node{byTag: byTag}, chaos, staleness)
 				if r.AgeMax >= staleness {
 					t.Errorf("a value was returned that had been invalid for %v, the bound is %v", r.AgeMax, staleness)
+				}
+			})
+		}
+	}
+}
+
+// TestConsistencyStrict holds promise P3: once a strict invalidation has
+// returned, not even a memory hit is stale, at any node.
+func TestConsistencyStrict(t *testing.T) {
+	for _, chaos := range []bool{false, true} {
+		for _, byTag := range []bool{false, true} {
+			t.Run(caseName(byTag, chaos), func(t *testing.T) {
+				r := consistency(t, &node{byTag: byTag, strict: true}, chaos, 250*time.Millisecond)
+				if r.Stale != 0 {
+					t.Errorf("%d stale reads after strict invalidations", r.Stale)
 				}
 			})
 		}
@@ -139,16 +159,19 @@ func caseName(byTag, chaos bool) string {
 	return name
 }
 
-// consistency runs two nodes on one server and checks what holds in every mode.
-func consistency(t *testing.T, byTag, chaos bool, staleness time.Duration, opts ...larder.ReadOption) lardertest.Report {
+// consistency runs two nodes on one server, which invalidate as like does, and
+// checks what holds in every mode.
+func consistency(t *testing.T, like *node, chaos bool, staleness time.Duration, opts ...larder.ReadOption) lardertest.Report {
 	s := lardertest.StartRedis(t)
 	o := lardertest.CheckerOptions{SlowLoad: slowest}
-	if byTag {
+	if like.byTag {
 		o.Covers = sameTag
 	}
 	c := lardertest.NewChecker(o)
 	a, b := newNode(t, c, s, staleness, opts...), newNode(t, c, s, staleness, opts...)
-	a.byTag, b.byTag = byTag, byTag
+	for _, n := range []*node{a, b} {
+		n.byTag, n.strict = like.byTag, like.strict
+	}
 	w := lardertest.Workload{Reads: reads(t, 100_000) / 4, Workers: 32}
 	if chaos {
 		w.Lasts = 3 * time.Second
@@ -175,8 +198,6 @@ func torment(ctx context.Context, t *testing.T, s *lardertest.RedisServer) {
 		door.FlushAll,
 		func() { _, _ = s.Command("SCRIPT", "FLUSH") },
 		func() { door.Stop(); wait(ctx, 400*time.Millisecond); door.Cont() },
-		func() { _, _ = s.Command("CONFIG", "SET", "tracking-table-max-keys", "10") },
-		func() { _, _ = s.Command("CONFIG", "SET", "tracking-table-max-keys", "1000000") },
 		func() { door.Kill(); door.Restart() },
 	}
 	for i := 0; wait(ctx, 250*time.Millisecond); i++ {

@@ -169,6 +169,24 @@ func TestSimulationDefault(t *testing.T) {
 	}
 }
 
+// TestSimulationStrict holds promise P3 in virtual time: once a strict
+// invalidation has returned, no memory hit is stale either.
+func TestSimulationStrict(t *testing.T) {
+	for _, seed := range seeds(t, 6) {
+		synctest.Test(t, func(t *testing.T) {
+			s := newSimulation(t, seed, 1+int(seed%2))
+			for _, n := range s.nodes {
+				n.(*node).strict = true
+			}
+			r := s.run(t)
+			if r.Stale != 0 || r.Invented != 0 {
+				t.Errorf("seed %d: %d stale reads\n%v", seed, r.Stale, r)
+			}
+			expectSubstance(t, seed, r)
+		})
+	}
+}
+
 // expectSubstance makes sure that a simulation tested something.
 func expectSubstance(t *testing.T, seed uint64, r lardertest.Report) {
 	t.Logf("seed %d: %d reads, %d failed, %d stale up to %v; %d of %d writes confirmed; %d loads",
