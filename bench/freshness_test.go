@@ -49,7 +49,8 @@ func freshness(b *testing.B, o Opener) {
 	}
 	nodes := make([]lardertest.Subject, 2)
 	for i := range nodes {
-		nodes[i] = subject{openStore(b, o, Config{Addr: s.Addr(), Load: load})}
+		store, _ := openStore(b, o, Config{Addr: s.Addr(), Load: load})
+		nodes[i] = subject{store}
 	}
 	b.ResetTimer()
 	r := checker.Run(context.Background(), lardertest.Workload{Reads: b.N, Workers: 16, ReadsPerWrite: 30}, nodes...)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"log/slog"
+	"sync"
 	"time"
 
 	"github.com/larder-go/larder"
@@ -84,7 +85,7 @@ func (s *larderStore) Close() { _ = s.cache.Close() }
 
 // larderMemory returns a cache without Redis.
 func larderMemory[K comparable](entries int, load RowLoad[K]) (RowGet[K], func(), error) {
-	cache, err := larder.New(larder.Options{Logger: quiet, MemoryBytes: int64(entries) * larderRowBytes})
+	cache, err := larder.New(larder.Options{Logger: quiet, MemoryBytes: int64(entries) * larderRowBytes()})
 	if err != nil {
 		return nil, nil, err
 	}
@@ -96,7 +97,7 @@ func larderMemory[K comparable](entries int, load RowLoad[K]) (RowGet[K], func()
 func larderBoth[K comparable](addr string) MemoryOpen[K] {
 	return func(entries int, load RowLoad[K]) (RowGet[K], func(), error) {
 		cache, err := redistier.Open(context.Background(), redistier.Config{Address: addr},
-			larder.Options{Logger: quiet, MemoryBytes: int64(entries) * larderRowBytes})
+			larder.Options{Logger: quiet, MemoryBytes: int64(entries) * larderRowBytes()})
 		if err != nil {
 			return nil, nil, err
 		}
@@ -104,12 +105,26 @@ func larderBoth[K comparable](addr string) MemoryOpen[K] {
 	}
 }
 
-// larderRowBytes is what a [Row] weighs in the memory budget. All rows declare
-// the same size, so that the budget is a number of entries as with the peers.
-const larderRowBytes = rowSize + 256
+// larderRowBytes is what a row weighs in the memory budget, so that a budget is
+// a number of entries as with the peers.
+var larderRowBytes = sync.OnceValue(func() int64 {
+	cache, err := larder.New(larder.Options{Logger: quiet})
+	if err != nil {
+		panic(err)
+	}
+	get, closeCache, err := larderRows(cache, func(context.Context, int64) (*Row, error) { return new(Row), nil })
+	if err != nil {
+		panic(err)
+	}
+	defer closeCache()
+	if _, err := get(context.Background(), 1); err != nil {
+		panic(err)
+	}
+	return int64(cache.Stats().MemoryBytes)
+})
 
 func larderRows[K comparable](cache *larder.Cache, load RowLoad[K]) (RowGet[K], func(), error) {
-	rows, err := larder.NewKeyspace(cache, "row", larder.KeyspaceOptions[K, *Row]{TTL: ttl})
+	rows, err := larder.NewKeyspace(cache, "row", larder.KeyspaceOptions[K, *Row]{TTL: ttl, Size: func(*Row) int { return rowSize }})
 	if err != nil {
 		return nil, nil, err
 	}

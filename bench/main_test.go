@@ -45,14 +45,16 @@ func ofSize(n int) Load {
 	return func(context.Context, string) (string, error) { return string(value), nil }
 }
 
-func openStore(tb testing.TB, o Opener, c Config) Store {
+// openStore opens a store that is closed at the end, or by closeStore before.
+func openStore(tb testing.TB, o Opener, c Config) (s Store, closeStore func()) {
 	tb.Helper()
 	s, err := o.Open(c)
 	if err != nil {
 		tb.Fatalf("%s: %v", o.Name, err)
 	}
-	tb.Cleanup(s.Close)
-	return s
+	closeStore = sync.OnceFunc(s.Close)
+	tb.Cleanup(closeStore)
+	return s, closeStore
 }
 
 // names returns n keys.

@@ -53,7 +53,7 @@ func outage(b *testing.B, length time.Duration) map[string][]time.Duration {
 	keys := names(reads)
 	stores := make([]Store, len(FleetStores))
 	for i, o := range FleetStores {
-		stores[i] = openStore(b, o, Config{Addr: s.Addr(), Load: load})
+		stores[i], _ = openStore(b, o, Config{Addr: s.Addr(), Load: load})
 	}
 	flows := make([]flow, len(stores))
 	for i := range flows {

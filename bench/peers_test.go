@@ -26,7 +26,7 @@ var late = map[string]bool{"rockscache": true, "go-redis-csc": true, "rueidis-cs
 func testStore(t *testing.T, o Opener) {
 	s := startRedis(t)
 	var loads atomic.Int64
-	store := openStore(t, o, Config{Addr: s.Addr(), Patient: true, Load: func(_ context.Context, key string) (string, error) {
+	store, _ := openStore(t, o, Config{Addr: s.Addr(), Patient: true, Load: func(_ context.Context, key string) (string, error) {
 		return key + strconv.FormatInt(loads.Add(1), 10), nil
 	}})
 	get := func() string {
@@ -84,7 +84,7 @@ func TestGetManyFinds(t *testing.T) {
 	for _, o := range append(Clients[:1:1], RemoteStores...) {
 		var loads atomic.Int64
 		load := func(context.Context, string) (string, error) { loads.Add(1); return "value", nil }
-		store := openStore(t, o, Config{Addr: s.Addr(), Load: load, Patient: true})
+		store, _ := openStore(t, o, Config{Addr: s.Addr(), Load: load, Patient: true})
 		many, ok := store.(batcher)
 		if !ok {
 			continue

@@ -24,7 +24,7 @@ func BenchmarkRedisHit(b *testing.B) {
 	s := startRedis(b)
 	for _, size := range []int{100, 1024} {
 		for _, o := range append(append([]Opener{}, Clients...), RemoteStores...) {
-			store := openStore(b, o, Config{Addr: s.Addr(), Load: ofSize(size)})
+			store, closeStore := openStore(b, o, Config{Addr: s.Addr(), Load: ofSize(size)})
 			keys := names(remoteKeys)
 			flush(b, s)
 			warm(b, store, keys)
@@ -39,7 +39,7 @@ func BenchmarkRedisHit(b *testing.B) {
 					})
 				})
 			}
-			store.Close()
+			closeStore()
 		}
 		b.Run(fmt.Sprintf("cache=socket/value=%dB/goroutines=1", size), func(b *testing.B) { socketHits(b, s, size) })
 		b.Run(fmt.Sprintf("cache=redis-benchmark/value=%dB/goroutines=64", size), func(b *testing.B) { redisBenchmark(b, s, size) })
@@ -134,7 +134,7 @@ func BenchmarkGetMany(b *testing.B) {
 	s := startRedis(b)
 	keys := names(100)
 	for _, o := range append(append([]Opener{}, Clients[0], Clients[2]), RemoteStores...) {
-		store := openStore(b, o, Config{Addr: s.Addr(), Load: ofSize(100)})
+		store, closeStore := openStore(b, o, Config{Addr: s.Addr(), Load: ofSize(100)})
 		flush(b, s)
 		warm(b, store, keys)
 		if many, ok := store.(batcher); ok && o.Name != "naive" {
@@ -160,7 +160,7 @@ func BenchmarkGetMany(b *testing.B) {
 				})
 			})
 		}
-		store.Close()
+		closeStore()
 	}
 }
 
@@ -170,7 +170,7 @@ func BenchmarkMiss(b *testing.B) {
 	s := startRedis(b)
 	var next atomic.Int64
 	for _, o := range RemoteStores {
-		store := openStore(b, o, Config{Addr: s.Addr(), Load: ofSize(100)})
+		store, closeStore := openStore(b, o, Config{Addr: s.Addr(), Load: ofSize(100)})
 		for _, n := range []int{1, 64} {
 			b.Run(fmt.Sprintf("cache=%s/goroutines=%d", o.Name, n), func(b *testing.B) {
 				spread(b, n, func(int) error {
@@ -179,7 +179,7 @@ func BenchmarkMiss(b *testing.B) {
 				})
 			})
 		}
-		store.Close()
+		closeStore()
 		flush(b, s)
 	}
 }

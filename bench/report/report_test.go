@@ -1,0 +1,83 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+const raw = `commit: abc
+cpu: x
+versions: a/b@v1 c@v2
+BenchmarkMemoryHit/cache=larder/keys=int64 100 80 ns/op 100 hit% 0 B/op 0 allocs/op
+BenchmarkMemoryHit/cache=larder/keys=int64 100 90 ns/op 100 hit% 0 B/op 0 allocs/op
+BenchmarkMemoryHit/cache=larder/keys=int64 100 300 ns/op 100 hit% 0 B/op 0 allocs/op
+BenchmarkMemoryHit/cache=larder/keys=string 100 99 ns/op 100 hit% 0 B/op 0 allocs/op
+BenchmarkMemoryHit/cache=otter/keys=int64 100 100 ns/op 100 hit% 0 B/op 0 allocs/op
+BenchmarkMemoryHit/cache=otter/keys=int64-2 100 60 ns/op 100 hit% 0 B/op 0 allocs/op
+BenchmarkFreshness/cache=larder-exact-2 1000 5 ns/op 0 stale 0 stale%
+BenchmarkFreshness/cache=naive-2 1000 5 ns/op 72 stale 7.2 stale%
+`
+
+func write(t *testing.T, name, text string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), name)
+	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// The documents keep what stands around the markers and get medians between
+// them, losses included.
+func TestRender(t *testing.T) {
+	source := write(t, "raw.txt", raw)
+	dir := t.TempDir()
+	for file, marker := range map[string]string{"benchmarks.md": "results", "consistency.md": "peers"} {
+		text := "before\n<!-- " + marker + " -->\nold\n<!-- /" + marker + " -->\nafter\n"
+		if err := os.WriteFile(filepath.Join(dir, file), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for range 2 { // the second run replaces the first
+		if err := run([]string{"render", source, dir}, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for file, want := range map[string][]string{
+		"benchmarks.md": {"before\n", "\nafter\n", "| a/b | v1 |", "| otter | 100 (1.11×) |  | 60 |",
+			"| memory hit / otter Get(loader) with expiry | 0.900 | ≤ 0.950 | kept |", "| larder | 90 | 99 |"},
+		"consistency.md": {"| naive | 1000 | 72 | 7.20 |", "| larder-exact | 1000 | 0 | 0 |"},
+	} {
+		data, err := os.ReadFile(filepath.Join(dir, file))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, w := range want {
+			if strings.Count(string(data), w) != 1 {
+				t.Errorf("%s has %d of %q:\n%s", file, strings.Count(string(data), w), w, data)
+			}
+		}
+		if strings.Contains(string(data), "old") {
+			t.Errorf("%s still has what it had", file)
+		}
+	}
+}
+
+// The smoke test takes the best round, and fails for a worse ratio and for an
+// allocation.
+func TestSmoke(t *testing.T) {
+	source := write(t, "raw.txt", raw)
+	var out strings.Builder
+	if err := run([]string{"smoke", source, write(t, "ratio", "0.7\n")}, &out); err != nil {
+		t.Error(err)
+	}
+	if err := run([]string{"smoke", source, write(t, "ratio", "0.6\n")}, &out); err == nil {
+		t.Error("a ratio of 0.8 passed where 0.6 was recorded")
+	}
+	bad := write(t, "raw.txt", strings.ReplaceAll(raw, " 0 allocs/op", " 1 allocs/op"))
+	if err := run([]string{"smoke", bad, write(t, "ratio", "0.7\n")}, &out); err == nil {
+		t.Error("an allocation passed")
+	}
+}

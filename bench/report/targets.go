@@ -1,0 +1,103 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+)
+
+// target is a promise about one run: a number that must not be above, or
+// below, a limit.
+type target struct {
+	what    string
+	measure func(m *measurements) float64
+	limit   float64
+	least   bool // the limit is the least, not the most
+}
+
+// over returns a ratio of medians of the first metric.
+func over(unit, above, below string) func(*measurements) float64 {
+	return func(m *measurements) float64 {
+		a, _ := m.median(above, unit)
+		b, _ := m.median(below, unit)
+		return a / b
+	}
+}
+
+// plain returns a median.
+func plain(unit, name string) func(*measurements) float64 {
+	return func(m *measurements) float64 {
+		v, _ := m.median(name, unit)
+		return v
+	}
+}
+
+const (
+	hit   = "MemoryHit/cache=%s/keys=int64"
+	redis = "RedisHit/cache=%s/value=100B/goroutines=64-2"
+)
+
+func at(format, cache string) string { return fmt.Sprintf(format, cache) }
+
+var targets = []target{
+	{"memory hit / otter Get(loader) with expiry", over("ns/op", at(hit, "larder"), at(hit, "otter")), 0.95, false},
+	{"memory hit without Redis / otter Get(loader) with expiry", over("ns/op", at(hit, "larder-memory"), at(hit, "otter")), 0.75, false},
+	{"memory hit without Redis / sync.Map", over("ns/op", at(hit, "larder-memory"), at(hit, "sync.Map")), 1.8, false},
+	{"memory hit, allocations", plain("allocs/op", at(hit, "larder")), 0, false},
+	{"memory hits on two cores / on one", over("ns/op", at(hit, "larder"), at(hit, "larder")+"-2"), 1.6, true},
+	{"Redis hits at 64 goroutines / rueidis", over("ns/op", at(redis, "rueidis"), at(redis, "larder")), 2.5, true},
+	{"Redis hits at 64 goroutines / go-redis", over("ns/op", at(redis, "go-redis"), at(redis, "larder")), 7, true},
+	{"Redis hits at 64 goroutines / redis-benchmark -P 16", over("ns/op", at(redis, "redis-benchmark"), at(redis, "larder")), 0.6, true},
+	{"exact Redis hits at 64 goroutines / default ones", over("ns/op", at(redis, "larder"), at(redis, "larder-exact")), 0.7, true},
+	{"Redis hit, one goroutine / bare socket", over("ns/op", "RedisHit/cache=larder/value=100B/goroutines=1-2", "RedisHit/cache=socket/value=100B/goroutines=1-2"), 1.15, false},
+	{"hit and decoding, client CPU / best peer", decodeRatio, 0.70, false},
+	{"hit and decoding, allocations", plain("allocs/op", "Decode/cache=larder/goroutines=1-2"), 2, false},
+	{"100 keys at once / bare MGET", over("ns/op", "GetMany/cache=larder-2", "GetMany/cache=rueidis-2"), 1.15, false},
+	{"stampede: loads", plain("loads/op", "Stampede/cache=larder/killed=no-2"), 1, false},
+	{"stampede: p99, ms, of a load of 100", plain("p99-ms", "Stampede/cache=larder/killed=no-2"), 110, false},
+	{"stampede, loader killed: loads", plain("loads/op", "Stampede/cache=larder/killed=yes-2"), 2, false},
+	{"stampede, loader killed: second load after, ms, of a lease of 1,000", plain("second-load-ms", "Stampede/cache=larder/killed=yes-2"), 1010, false},
+	{"Redis hangs: p99, ms, of a load of 5", plain("p99-ms", "Outage/cache=larder-2"), 6, false},
+	{"group invalidation, ms", func(m *measurements) float64 { return plain("ns/op", "GroupInvalidation/way=larder-tag-2")(m) / 1e6 }, 1, false},
+	{"group invalidation, p99 of others / idle", over("others-p99-us", "GroupInvalidation/way=larder-tag-2", "GroupInvalidation/way=idle-2"), 1.2, false},
+	{"heap for an entry / otter with expiry", over("B/entry", "MemorySpace/cache=larder-2", "MemorySpace/cache=otter-2"), 1.1, false},
+	{"Redis memory for an entry / bare SET EX", over("key-B", "RedisSpace/cache=larder-2", "RedisSpace/cache=naive-2"), 1.05, false},
+	{"stale reads, exact", plain("stale", "Freshness/cache=larder-exact-2"), 0, false},
+	{"stale reads, strict", plain("stale", "Freshness/cache=larder-strict-2"), 0, false},
+	{"longest age of a stale value in the default mode, ms", plain("age-max-ms", "Freshness/cache=larder-default-2"), 1000, false},
+}
+
+func decodeRatio(m *measurements) float64 {
+	const unit = "cpu-ns/op"
+	ours, _ := m.median("Decode/cache=larder/goroutines=1-2", unit)
+	best := 0.0
+	for _, peer := range []string{"go-redis-cache", "jetcache", "jetcache-sonic", "gocache"} {
+		if v, ok := m.median("Decode/cache="+peer+"/goroutines=1-2", unit); ok && (best == 0 || v < best) {
+			best = v
+		}
+	}
+	return ours / best
+}
+
+// targets prints which promises this run keeps. What was not measured is left
+// out.
+func (m *measurements) targets() string {
+	var b strings.Builder
+	b.WriteString("### Targets\n\n| what | measured | target | |\n|---|---:|---:|---|\n")
+	for _, t := range targets {
+		v := t.measure(m)
+		if v != v { // NaN: not measured
+			continue
+		}
+		kept, sign := v <= t.limit, "≤"
+		if t.least {
+			kept, sign = v >= t.limit, "≥"
+		}
+		mark := "**missed**"
+		if kept {
+			mark = "kept"
+		}
+		fmt.Fprintf(&b, "| %s | %s | %s %s | %s |\n", t.what, number(v), sign, number(t.limit), mark)
+	}
+	b.WriteString("\n")
+	return b.String()
+}
