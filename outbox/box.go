@@ -68,6 +68,7 @@ type Box struct {
 // New returns an outbox in db, whose invalidations cache carries out. It fails
 // only for bad options and does not touch the database. db must be the one that
 // the transactions given to Add belong to, or see and write the same data.
+// With SQLite it needs a busy time-out, because the relay writes too.
 func New(db *sql.DB, cache Invalidator, opts Options) (*Box, error) {
 	opts.Table = cmp.Or(opts.Table, defaultTable)
 	opts.PollInterval = cmp.Or(opts.PollInterval, time.Second)
