@@ -10,7 +10,6 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -178,9 +177,7 @@ func fragment() {
 // exports returns the files with the types of all packages that documents use.
 func exports(t *testing.T) types.Importer {
 	t.Helper()
-	list := exec.Command("go", "list", "-export", "-deps", "-json=ImportPath,Export", "./redistier", "./lardertest", "./larderhttp", "log", "net/http", "os")
-	list.Dir = root
-	out, err := list.Output()
+	out, err := goCommand(root, "list", "-export", "-deps", "-json=ImportPath,Export", "./redistier", "./lardertest", "./larderhttp").Output()
 	check(t, err)
 	files := map[string]string{}
 	for d := json.NewDecoder(strings.NewReader(string(out))); ; {
@@ -229,8 +226,7 @@ func TestReadmeExampleRuns(t *testing.T) {
 	check(t, err)
 	check(t, os.WriteFile(filepath.Join(dir, "overlay.json"), overlay, 0o600))
 	redis := lardertest.StartRedis(t)
-	run := exec.Command("go", "run", "-overlay", filepath.Join(dir, "overlay.json"), "./readme-example")
-	run.Dir = root
+	run := goCommand(root, "run", "-overlay", filepath.Join(dir, "overlay.json"), "./readme-example")
 	run.Env = append(os.Environ(), "REDIS_URL=redis://"+redis.Addr())
 	out, err := run.Output()
 	if err != nil {

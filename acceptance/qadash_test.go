@@ -25,9 +25,7 @@ var buildQadash = sync.OnceValues(func() (string, error) {
 		return "", err
 	}
 	program := filepath.Join(dir, "qadash")
-	cmd := exec.Command("go", "build", "-buildvcs=false", "-o", program, "./cmd/qadash")
-	cmd.Dir = "../dashboard"
-	if out, err := cmd.CombinedOutput(); err != nil {
+	if out, err := goCommand("../dashboard", "build", "-o", program, "./cmd/qadash").CombinedOutput(); err != nil {
 		return "", fmt.Errorf("%w\n%s", err, out)
 	}
 	return program, nil
