@@ -54,18 +54,6 @@ func (k executionsKey) append(dst []byte) []byte {
 	return page(dst, k.page)
 }
 
-// trendsKey is a span of days in a time zone: dashboard:trends:days:{n}.
-type trendsKey struct {
-	days int
-	zone string // empty for UTC
-}
-
-func (k trendsKey) append(dst []byte) []byte {
-	dst = append(dst, "days:"...)
-	dst = strconv.AppendInt(dst, int64(k.days), 10)
-	return field(dst, "zone", k.zone)
-}
-
 // historyKey is a number of outcomes of a case: history:{id}:limit:{n}.
 type historyKey struct {
 	id    int64

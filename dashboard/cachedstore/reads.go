@@ -3,8 +3,6 @@ package cachedstore
 import (
 	"context"
 	"errors"
-	"strconv"
-	"time"
 
 	"github.com/larder-go/larder"
 	"github.com/larder-go/larder/dashboard"
@@ -71,85 +69,12 @@ func (s *Store) Results(ctx context.Context, id int64, f dashboard.ResultFilter,
 	return s.inner.Results(ctx, id, f, p)
 }
 
-// Stats implements [dashboard.Figures].
-func (s *Store) Stats(ctx context.Context) (dashboard.Stats, error) {
-	v, err := s.spaces.figures.get(ctx, figureStats)
-	if err != nil {
-		return dashboard.Stats{}, err
-	}
-	return *v.Stats, nil
-}
-
-// Trends implements [dashboard.Figures].
-func (s *Store) Trends(ctx context.Context, days int, loc *time.Location) ([]dashboard.TrendDay, error) {
-	zone := ""
-	if loc != nil && loc != time.UTC {
-		zone = loc.String()
-	}
-	if days < 1 || days > dashboard.MaxTrendDays || !s.spaces.zones.known(zone) {
-		return s.inner.Trends(ctx, days, loc)
-	}
-	return s.spaces.trends.get(ctx, trendsKey{days: days, zone: zone})
-}
-
-// Recent implements [dashboard.Figures].
-func (s *Store) Recent(ctx context.Context, limit int) ([]dashboard.Execution, error) {
-	if err := within(limit, dashboard.MaxLimit); err != nil {
-		return nil, err
-	}
-	return s.spaces.recent.get(ctx, limit)
-}
-
-// TestTypes implements [dashboard.Figures].
-func (s *Store) TestTypes(ctx context.Context) ([]dashboard.TypeShare, error) {
-	v, err := s.spaces.figures.get(ctx, figureTypes)
-	return v.Types, err
-}
-
-// Performance implements [dashboard.Figures].
-func (s *Store) Performance(ctx context.Context) (dashboard.PerformanceMetrics, error) {
-	v, err := s.spaces.figures.get(ctx, figurePerformance)
-	if err != nil {
-		return dashboard.PerformanceMetrics{}, err
-	}
-	return *v.Performance, nil
-}
-
-// Health implements [dashboard.Figures].
-func (s *Store) Health(ctx context.Context, branch string) ([]dashboard.SuiteHealth, error) {
-	return s.spaces.health.get(ctx, branch)
-}
-
 // History implements [dashboard.Insights].
 func (s *Store) History(ctx context.Context, caseID int64, limit int) (dashboard.CaseHistory, error) {
 	if err := within(limit, dashboard.MaxHistory); err != nil {
 		return dashboard.CaseHistory{}, err
 	}
 	return s.spaces.history.get(ctx, historyKey{caseID, limit})
-}
-
-// Flaky implements [dashboard.Insights].
-func (s *Store) Flaky(ctx context.Context, limit int) ([]dashboard.FlakyCase, error) {
-	if err := within(limit, dashboard.MaxInsights); err != nil {
-		return nil, err
-	}
-	return s.spaces.flaky.get(ctx, limit)
-}
-
-// Slowest implements [dashboard.Insights].
-func (s *Store) Slowest(ctx context.Context, limit int) ([]dashboard.SlowCase, error) {
-	if err := within(limit, dashboard.MaxInsights); err != nil {
-		return nil, err
-	}
-	return s.spaces.slowest.get(ctx, limit)
-}
-
-// TopErrors implements [dashboard.Insights].
-func (s *Store) TopErrors(ctx context.Context, limit int) ([]dashboard.TopError, error) {
-	if err := within(limit, dashboard.MaxInsights); err != nil {
-		return nil, err
-	}
-	return s.spaces.topErrors.get(ctx, limit)
 }
 
 // Compare implements [dashboard.Insights]. Which of the two executions is missing
@@ -165,11 +90,4 @@ func (s *Store) Compare(ctx context.Context, base, head int64) (dashboard.Compar
 // Search implements [dashboard.Insights]. It is not cached.
 func (s *Store) Search(ctx context.Context, query string, limit int) (dashboard.Found, error) {
 	return s.inner.Search(ctx, query, limit)
-}
-
-func within(limit, most int) error {
-	if limit < 1 || limit > most {
-		return dashboard.Invalid("limit", "must be between 1 and "+strconv.Itoa(most))
-	}
-	return nil
 }
