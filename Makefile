@@ -18,7 +18,7 @@ CHAOS    ?= 20s
 
 .PHONY: help
 help: ## show this
-	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: run
 run: ## start the dashboard on http://127.0.0.1:8000 (SQLite; Redis as REDIS_* say, if there is one)
@@ -65,8 +65,16 @@ resilience: deps ## process tests in their long form: Redis stopped for 10 s, 10
 	@LARDER_LONG=1 go test -count=1 -timeout 20m -v ./acceptance
 
 .PHONY: bench
-bench: deps ## run the benchmarks and render docs/benchmarks.md
+bench: deps ## the peers and Larder in ROUNDS (3) interleaved rounds; renders docs/benchmarks.md
 	@scripts/bench
+
+.PHONY: bench-smoke
+bench-smoke: deps ## fail if the memory hit allocates or falls behind otter's as recorded
+	@scripts/bench smoke
+
+.PHONY: bench-compare
+bench-compare: deps ## benchstat of Larder's hits, misses and batches here and at REF (HEAD)
+	@scripts/bench compare $(or $(REF),HEAD)
 
 .PHONY: lint
 lint: ## golangci-lint with .golangci.yml over every module

@@ -50,7 +50,10 @@ var tables = []tableSpec{
 
 var freshness = tableSpec{bench: "Freshness", title: "Stale reads of other caches", units: []string{"runs|reads", "stale", "stale%|of them in %", "age-p50-ms|invalid for, p50 ms", "age-max-ms|longest ms"},
 	note: "Two nodes on one Redis read and change 256 keys, 30 reads to a change, without any fault; every fourth load takes up to 5 ms. A read is stale if it returns what an invalidation " +
-		"that was complete before the read began had outdated. Entries live for an hour: whoever has no further correction stays stale until then."}
+		"that was complete before the read began had outdated. Entries live for an hour: whoever has no further correction stays stale until then.\n\n" +
+		"`naive` is GET, else load and SET, and DEL after a change. `go-redis-csc` and `rueidis-csc` are the same over the clients' own memory, which the server invalidates. " +
+		"go-redis/cache, jetcache-go and gocache run without memory, which other nodes could not invalidate; sturdyc has memory on each node over Redis and no way to tell the other. " +
+		"`rockscache` serves the outdated value while it loads, as documented; `rockscache-strong` is its option StrongConsistency."}
 
 type column struct {
 	dims string // the dimensions but those of row and only
