@@ -108,7 +108,7 @@ func TestKeyspaceNames(t *testing.T) {
 	c := alone(t)
 	for name, right := range map[string]bool{
 		"suite": true, "suites.list-1_x": true, "": false, "a b": false, "a*": false, "a?": false, "[a]": false,
-		"a{b}": false, "a%b": false, "a~b": false, "#a": false, "a\x00": false, "ü": false, "a:b": false,
+		"a{b}": false, "a%b": false, "a~b": false, "#a": false, "a\x00": false, "ü": false, "a:b": true, "a:b:c": true, ":a": false, "a:": false, ":": false,
 		strings.Repeat("n", 64): true, strings.Repeat("n", 65): false,
 	} {
 		_, err := larder.NewKeyspace(c, name, larder.KeyspaceOptions[int, int]{})

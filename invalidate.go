@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/larder-go/larder/internal/clock"
@@ -54,7 +53,7 @@ func (c *Cache) awaitEverywhere(ctx context.Context, ops []Op, replied time.Time
 	if c.remote == nil || len(ops) == 0 {
 		return nil
 	}
-	longest := c.opts.MaxStaleness
+	longest := time.Duration(c.longest.Load())
 	within, cancel := context.WithTimeout(ctx, longest)
 	err := c.remote.Confirm(within, keysOf(ops))
 	cancel()
@@ -244,15 +243,20 @@ func (k *Keyspace[K, V]) Mutate(ctx context.Context, key K, change func(context.
 }
 
 // holdOffOf returns the hold-off of the keyspace that an entry's name belongs
-// to.
-func (c *Cache) holdOffOf(name string) time.Duration {
-	space, _, _ := strings.Cut(name, ":")
+// to. Names of keyspaces may contain colons, so several may stand at its
+// beginning: the longest hold-off is safe for all of them.
+func (c *Cache) holdOffOf(name string) (longest time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if s := c.spaces[space]; s != nil {
-		return s.holdOff
+	for i := range min(len(name), maxName+1) {
+		if name[i] != ':' {
+			continue
+		}
+		if s := c.spaces[name[:i]]; s != nil {
+			longest = max(longest, s.holdOff)
+		}
 	}
-	return 0
+	return longest
 }
 
 // longestHoldOff returns the longest hold-off of any keyspace: what a tag

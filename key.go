@@ -89,18 +89,25 @@ func validNamespace(ns string) error {
 	return validWord("Namespace", ns, "*?[]\\{} ")
 }
 
-// validName accepts what may stand before the first colon of an entry's name.
+// maxName is the longest name of a keyspace or namespace in bytes.
+const maxName = 64
+
+// validName accepts what may stand before the key in an entry's name: words
+// joined by colons, as in "dashboard:trends".
 func validName(name string) error {
 	if name == "" {
 		return fmt.Errorf("name: empty")
 	}
-	return validWord("name", name, ":*?[]\\{}%~ ")
+	if name[0] == ':' || name[len(name)-1] == ':' {
+		return fmt.Errorf("name: %q begins or ends with a colon", name)
+	}
+	return validWord("name", name, "*?[]\\{}%~ ")
 }
 
 func validWord(field, word, refused string) error {
 	switch {
-	case len(word) > 64:
-		return fmt.Errorf("%s: %d bytes, the limit is 64", field, len(word))
+	case len(word) > maxName:
+		return fmt.Errorf("%s: %d bytes, the limit is %d", field, len(word), maxName)
 	case strings.HasPrefix(word, "#"):
 		return fmt.Errorf("%s: %q begins with '#', which is kept for control keys", field, word)
 	case strings.ContainsAny(word, refused):

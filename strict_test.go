@@ -404,3 +404,29 @@ func TestTargetsAsText(t *testing.T) {
 		}
 	}
 }
+
+// The hold-off of an entry is found by the name of its keyspace, colons and all.
+func TestHoldOffOfANameWithColons(t *testing.T) {
+	inRig(t, 1, func(r *rig) {
+		loads := 0
+		load := func(context.Context, string) (int, error) { loads++; return loads, nil }
+		c := r.nodes[0].cache
+		k := space(r.T, c, "dashboard:stats", larder.KeyspaceOptions[string, int]{HoldOff: 2 * time.Second})
+		get := func(want int) {
+			t.Helper()
+			if _, err := k.Get(r.ctx, "a:b", load); err != nil || loads != want {
+				t.Errorf("%d loads, want %d, %v", loads, want, err)
+			}
+		}
+		get(1)
+		get(1)
+		if err := c.Invalidate(r.ctx, k.Key("a:b")); err != nil {
+			t.Error(err)
+		}
+		get(2) // held off: loaded and not kept
+		get(3)
+		r.pass(3 * time.Second)
+		get(4)
+		get(4)
+	})
+}
