@@ -523,10 +523,11 @@ func (b *batch[K, V]) single(ctx context.Context, m *member[K, V], leads bool) (
 	}()
 	m.r.load = func(ctx context.Context, key K) (V, error) {
 		values, err := b.load(ctx, []K{key})
-		if value, ok := values[key]; ok || err != nil {
-			return value, err
+		found, ok := values[key]
+		if !ok && err == nil {
+			err = ErrNotFound
 		}
-		return value, ErrNotFound
+		return found, err
 	}
 	if leads {
 		return k.lead(ctx, m.f, m.r)
