@@ -73,7 +73,7 @@ func checkOutcome(t *testing.T, r dashboard.Report, err error) {
 
 // FuzzGoTest holds the same of the output of go test -json.
 func FuzzGoTest(f *testing.F) {
-	seed(f, "testdata/gotest/*.out")
+	seed(f, "testdata/gotest/*.ndjson")
 	f.Add([]byte(`{"Action":"pass","Package":"p","Test":"T/a/b","Elapsed":-1e400}`))
 	f.Add([]byte(`{"Action":"fail","Package":"p","Test":"//"}` + "\n" + `{"Action":"run","Package":"p","Test":"/"}`))
 	f.Fuzz(func(t *testing.T, doc []byte) {

@@ -29,7 +29,7 @@ func parseGo(t *testing.T, name string) dashboard.Report {
 // What a person reads first of a failed test is its message: it must be the line
 // that the test logged, not the frame around it.
 func TestGoTestCases(t *testing.T) {
-	r := parseGo(t, "plain.out")
+	r := parseGo(t, "plain.ndjson")
 	eur := r.Cases[0]
 	if eur.Name != "example.com/shop/cart › TestTotal/EUR" || eur.Message != "got 19.98, want 19.99" || eur.DurationMS != 100 || strings.Contains(eur.Stack, "---") {
 		t.Errorf("failed test: %+v", eur)
@@ -40,21 +40,21 @@ func TestGoTestCases(t *testing.T) {
 	if r.DurationMS != 400 || r.StartedAt == nil || len(r.Warnings) != 1 || r.Failure != "" || r.Verdict() != dashboard.StatusFailed {
 		t.Errorf("report: %+v", r)
 	}
-	again := parseGo(t, "rerun.out").Cases[0]
+	again := parseGo(t, "rerun.ndjson").Cases[0]
 	if !again.Flaky || len(again.Attempts) != 2 || again.Attempts[0].Message != "boom" || again.DurationMS != 200 {
 		t.Errorf("test that was run again: %+v", again)
 	}
-	if p := parseGo(t, "panic.out").Cases[1]; p.Message != "panic: runtime error: index out of range [3] with length 3" || !strings.Contains(p.Stack, "goroutine 7") {
+	if p := parseGo(t, "panic.ndjson").Cases[1]; p.Message != "panic: runtime error: index out of range [3] with length 3" || !strings.Contains(p.Stack, "goroutine 7") {
 		t.Errorf("test that panicked: %+v", p)
 	}
-	if c := parseGo(t, "cut.out").Cases[1]; c.Status != dashboard.StatusFailed || c.Message != "did not end" {
+	if c := parseGo(t, "cut.ndjson").Cases[1]; c.Status != dashboard.StatusFailed || c.Message != "did not end" {
 		t.Errorf("test without an end: %+v", c)
 	}
 }
 
 // A package that could not be built has no tests, and must not look like a success.
 func TestGoTestBuildFailure(t *testing.T) {
-	r := parseGo(t, "build-failed.out")
+	r := parseGo(t, "build-failed.ndjson")
 	if r.Verdict() != dashboard.StatusError || !strings.Contains(r.Failure, "undefined: missing") || !strings.Contains(r.Failure, "package p failed to build") {
 		t.Errorf("verdict %s, failure %q", r.Verdict(), r.Failure)
 	}
@@ -65,7 +65,7 @@ func TestGoTestBuildFailure(t *testing.T) {
 
 // A reporter streams what has ended while the tests run: each leaf once.
 func TestGoTestStream(t *testing.T) {
-	raw, err := os.ReadFile("testdata/gotest/plain.out")
+	raw, err := os.ReadFile("testdata/gotest/plain.ndjson")
 	if err != nil {
 		t.Fatal(err)
 	}
