@@ -40,6 +40,8 @@ type Cache struct {
 	cancel     context.CancelFunc
 	async      chan struct{} // one token for each unfinished asynchronous operation
 	longestTTL atomic.Int64
+	tolerance  atomic.Int64  // of reads that say nothing, in ns; see agree
+	longest    atomic.Int64  // how stale any process may be by default, in ns
 	lastRuns   atomic.Uint64 // fingerprint of the servers; noRuns: none seen yet
 
 	invalidations atomic.Uint64
@@ -84,6 +86,8 @@ func newCache(remote Remote, opts Options) (*Cache, error) {
 		spaces: make(map[string]*space),
 	}
 	c.breaker.limit = opts.BreakerFailures
+	c.tolerance.Store(int64(opts.MaxStaleness))
+	c.longest.Store(int64(opts.MaxStaleness))
 	c.ctx, c.cancel = context.WithCancel(context.Background())
 	var err error
 	if opts.MemoryBytes > 0 {
@@ -210,6 +214,7 @@ func (c *Cache) beat() {
 		c.board.WakeAll() // who waits for a push would wait in vain
 		return
 	}
+	c.agree()
 	if c.breaker.close(sent) {
 		c.state.change(c.opts.Logger, stateConnected, nil)
 	}

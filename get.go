@@ -27,7 +27,7 @@ type liveTicket = ticket.Ticket
 // while the load goes on for those who still wait.
 func (k *Keyspace[K, V]) Get(ctx context.Context, key K, load Loader[K, V], opts ...ReadOption) (V, error) {
 	now := clock.Now()
-	floor := now - k.tolerance
+	floor := now - k.cache.tolerance.Load()
 	if len(opts) > 0 {
 		floor = k.readConfig(now, opts).floor
 	}

@@ -53,7 +53,7 @@ func (c *Cache) awaitEverywhere(ctx context.Context, ops []Op, replied time.Time
 	if c.remote == nil || len(ops) == 0 {
 		return nil
 	}
-	longest := c.opts.MaxStaleness
+	longest := time.Duration(c.longest.Load())
 	within, cancel := context.WithTimeout(ctx, longest)
 	err := c.remote.Confirm(within, keysOf(ops))
 	cancel()

@@ -35,22 +35,21 @@ type Keyspace[K comparable, V any] struct {
 
 // space is the part of a keyspace that does not depend on its types.
 type space struct {
-	cache     *Cache
-	name      string
-	seed      maphash.Seed
-	mixer     uint64      // random
-	word      bool        // keys are integers of 64 bits
-	memory    *memoryTier // nil: values are not kept in memory
-	tiers     Tiers
-	codec     uint8
-	maxValue  int
-	loads     limiter // of loads that the remote tier cannot spread
-	stats     spaceStats
-	tolerance int64 // of reads that say nothing: MaxStaleness in ns
-	holdOff   time.Duration
-	prefixes  []string
-	dynamic   bool               // loaders may add tags
-	nameOf    func(*head) string // the name of an entry of this keyspace
+	cache    *Cache
+	name     string
+	seed     maphash.Seed
+	mixer    uint64      // random
+	word     bool        // keys are integers of 64 bits
+	memory   *memoryTier // nil: values are not kept in memory
+	tiers    Tiers
+	codec    uint8
+	maxValue int
+	loads    limiter // of loads that the remote tier cannot spread
+	stats    spaceStats
+	holdOff  time.Duration
+	prefixes []string
+	dynamic  bool               // loaders may add tags
+	nameOf   func(*head) string // the name of an entry of this keyspace
 }
 
 // NewKeyspace declares the keyspace called name in cache. It fails for an
@@ -72,20 +71,19 @@ func newKeyspace[K comparable, V any](cache *Cache, name string, opts KeyspaceOp
 		return nil, fmt.Errorf("larder: keyspace %q: %w", name, err)
 	}
 	k := &Keyspace[K, V]{opts: opts, auditor: newAuditor(opts.Audit), space: space{
-		cache:     cache,
-		name:      name,
-		seed:      maphash.MakeSeed(),
-		mixer:     rand.Uint64(),
-		word:      isWord(reflect.TypeFor[K]().Kind()),
-		memory:    cache.memory,
-		tiers:     opts.Tiers,
-		codec:     opts.Codec.ID(),
-		maxValue:  cache.opts.MaxValueBytes,
-		loads:     newLimiter(opts.LoadLimit, opts.LoadQueue),
-		tolerance: int64(cache.opts.MaxStaleness),
-		holdOff:   opts.HoldOff,
-		prefixes:  slices.Clone(opts.Prefixes),
-		dynamic:   opts.DynamicTags,
+		cache:    cache,
+		name:     name,
+		seed:     maphash.MakeSeed(),
+		mixer:    rand.Uint64(),
+		word:     isWord(reflect.TypeFor[K]().Kind()),
+		memory:   cache.memory,
+		tiers:    opts.Tiers,
+		codec:    opts.Codec.ID(),
+		maxValue: cache.opts.MaxValueBytes,
+		loads:    newLimiter(opts.LoadLimit, opts.LoadQueue),
+		holdOff:  opts.HoldOff,
+		prefixes: slices.Clone(opts.Prefixes),
+		dynamic:  opts.DynamicTags,
 	}}
 	if opts.Tiers == RemoteOnly && cache.remote != nil {
 		k.memory = nil
@@ -275,7 +273,7 @@ type readConfig struct {
 // readConfig applies opts to a read that began at now. The last tolerance and
 // the last token win; a token makes the read exact.
 func (k *Keyspace[K, V]) readConfig(now int64, opts []ReadOption) readConfig {
-	tolerance := time.Duration(k.tolerance)
+	tolerance := time.Duration(k.cache.tolerance.Load())
 	var token Token
 	for _, o := range opts {
 		if o.set {

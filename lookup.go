@@ -96,7 +96,7 @@ func (k *Keyspace[K, V]) TTL(ctx context.Context, key K) (time.Duration, error) 
 	if k.cache.remote != nil && k.tiers != MemoryOnly {
 		return k.remoteTTL(ctx, key, hash)
 	}
-	if e := k.remembered(key, hash, now, now-int64(k.cache.opts.MaxStaleness)); e != nil {
+	if e := k.remembered(key, hash, now, now-k.cache.tolerance.Load()); e != nil {
 		return time.Duration(e.hard - now), nil
 	}
 	return 0, ErrMiss

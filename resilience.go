@@ -111,8 +111,13 @@ func (e *events) Invalidated(keys []string) {
 func (e *events) Flushed() { e.board.WakeAll() }
 
 func (e *events) Connected() {
-	e.state.change(e.opts.Logger, stateConnected, nil)
 	c := (*Cache)(e)
+	c.agree()
+	logger := e.opts.Logger
+	if mode := c.mode(); mode != "" {
+		logger = logger.With("mode", mode)
+	}
+	e.state.change(logger, stateConnected, nil)
 	c.goRun(c.checkRuns)
 }
 

@@ -192,6 +192,10 @@ type Health struct {
 	// CoherentFor is the age of the last heartbeat that Redis acknowledged;
 	// memory serves reads that tolerate it. Negative: none yet.
 	CoherentFor time.Duration
+	// Mode is how memory is kept coherent: "tracking" by pushes of Redis, "ttl"
+	// by a short life because the server does not push; empty without a
+	// connection or in a cache in memory alone.
+	Mode string
 	// Pending is how many keys wait for their invalidation to be confirmed.
 	Pending int
 }
@@ -202,7 +206,7 @@ func (c *Cache) Health() Health {
 	if c.remote == nil {
 		return h
 	}
-	h.Remote = "disconnected"
+	h.Remote, h.Mode = "disconnected", c.mode()
 	if e := c.remote.Epoch(c.remote.NamespaceKeys()[0]); e != nil && e.Alive() {
 		h.Remote = "connected"
 		if asOf := e.AsOf(); asOf != clock.Never {
