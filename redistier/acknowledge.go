@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/redis/rueidis"
+
+	"github.com/larder-go/larder"
 )
 
 // ask wakes the goroutine that answers requests to confirm.
@@ -78,6 +80,13 @@ func (c *conn) acknowledge() error {
 		}
 		if err := c.barrier(ctx, c); err != nil {
 			return err
+		}
+		epoch := c.current()
+		if epoch == nil {
+			return larder.ErrUnavailable
+		}
+		if _, err := c.outliveLosses(epoch, c.send(ctx, c.lossCommands())); err != nil {
+			return fmt.Errorf("looking for losses: %w", err)
 		}
 		c.events.Confirming()
 		args := []string{c.member, request}

@@ -34,8 +34,9 @@ type conn struct {
 	dialed  atomic.Bool
 	probing atomic.Pointer[probe]
 
-	flow  flow
-	pulse pulse
+	flow   flow
+	pulse  pulse
+	losses losses
 
 	seats atomic.Pointer[[]seat] // in the registries of this master
 

@@ -120,13 +120,25 @@ func (c *conn) beatOnce(ctx context.Context) error {
 		return err
 	}
 	c.pulse.end(number)
+	if epoch, err = c.outliveLosses(epoch, results[2:c.seatsAt()]); err != nil || epoch == nil {
+		return err
+	}
 	epoch.Credit(sent, server)
 	return nil
 }
 
+// seatsAt is where the writes begin in the commands of a heartbeat.
+func (c *conn) seatsAt() int {
+	if c.asksLimit() {
+		return 4
+	}
+	return 3
+}
+
 func (c *conn) beatCommands(seats []seat) []rueidis.Completed {
 	b := c.client.B()
-	commands := append(make([]rueidis.Completed, 0, 3), b.ClientId().Build(), b.Time().Build())
+	commands := append(make([]rueidis.Completed, 0, 5), b.ClientId().Build(), b.Time().Build())
+	commands = append(commands, c.lossCommands()...)
 	for _, s := range seats {
 		commands = append(commands, b.Hincrby().Key(s.members).Field(c.member).Increment(1).Build())
 	}
@@ -146,7 +158,7 @@ func (c *conn) beatReplies(ctx context.Context, seats []seat, results []rueidis.
 		return time.Time{}, fmt.Errorf("the connection has become client %d, it was %d (is there a proxy?)", id, c.id)
 	}
 	for i, s := range seats {
-		result := results[2+i]
+		result := results[c.seatsAt()+i]
 		if isFull(result.Error()) {
 			result = c.eval(ctx, beatScript, []string{s.beat, s.members}, []string{c.member})
 		}
@@ -158,8 +170,8 @@ func (c *conn) beatReplies(ctx context.Context, seats []seat, results []rueidis.
 			return time.Time{}, errForgotten
 		}
 	}
-	if len(seats) == 0 && len(results) > 2 {
-		if err := results[2].Error(); err != nil {
+	if len(seats) == 0 && len(results) > c.seatsAt() {
+		if err := results[c.seatsAt()].Error(); err != nil {
 			return time.Time{}, err
 		}
 	}
