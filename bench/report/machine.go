@@ -19,8 +19,12 @@ func (m *measurements) machine() string {
 	return b.String()
 }
 
-// run says it in a sentence.
+// run says it in a sentence, with what who made the run had to remark.
 func (m *measurements) run() string {
-	return fmt.Sprintf("Measured on %s at commit %s: %s, %s cores, Go %s, Redis %s; medians of %s interleaved rounds; load of the machine when it began: %s.\n",
+	text := fmt.Sprintf("Measured on %s at commit %s: %s, %s cores, %s, Redis %s; interleaved rounds: %s; load of the machine when it began: %s.\n",
 		m.config["date"], m.config["commit"], m.config["cpu"], m.config["cores"], m.config["goversion"], m.config["redis"], m.config["rounds"], m.config["load"])
+	if note := m.config["note"]; note != "" {
+		text += "\n" + note + "\n"
+	}
+	return text
 }
