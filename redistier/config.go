@@ -55,6 +55,10 @@ type Config struct {
 	// and costs latency with a few. Default: 0, none.
 	FlushDelay time.Duration
 
+	// NoTracking asks for no pushes, as if the server offered none: memory
+	// then keeps entries for a quarter of MaxStaleness. A server that does
+	// not push is noticed without it. Default: false.
+	NoTracking bool
 	// OnFailover says what becomes of the entries when a server has lost its
 	// latest writes. Default: [Clear].
 	OnFailover OnFailover

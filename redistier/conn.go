@@ -27,6 +27,7 @@ type conn struct {
 	stripes []*stripe     // of this master when the connection was opened
 	opened  int64         // monotonic time
 	slept   time.Duration // what asleep returned then
+	tracked bool          // the server pushes what changes
 
 	client  rueidis.Client // set by open
 	id      int64          // CLIENT ID; set by open
@@ -64,8 +65,19 @@ type conn struct {
 // connection serves nobody before publish. On an error everything it opened
 // is closed.
 func open(ctx context.Context, s *server, address string) (*conn, error) {
+	if !s.cfg.NoTracking {
+		c, err := openAs(ctx, s, address, true)
+		if !errors.Is(err, errNoPushes) && !errors.Is(err, rueidis.ErrNoCache) {
+			return c, err
+		}
+	}
+	return openAs(ctx, s, address, false)
+}
+
+func openAs(ctx context.Context, s *server, address string, tracked bool) (*conn, error) {
 	c := &conn{
-		self: s.self, cfg: s.self.cfg.at(address), server: s, stripes: s.owned(), opened: clock.Now(), slept: s.asleep(),
+		tracked: tracked,
+		self:    s.self, cfg: s.self.cfg.at(address), server: s, stripes: s.owned(), opened: clock.Now(), slept: s.asleep(),
 		dead: make(chan struct{}), drained: make(chan struct{}), asked: make(chan struct{}, 1),
 		fresh: larder.NewEpoch(),
 	}
@@ -92,7 +104,7 @@ func open(ctx context.Context, s *server, address string) (*conn, error) {
 }
 
 func (c *conn) options(ctx context.Context) rueidis.ClientOption {
-	return rueidis.ClientOption{
+	o := rueidis.ClientOption{
 		InitAddress: []string{c.cfg.Address},
 		DialCtxFn: func(context.Context, string, *net.Dialer, *tls.Config) (net.Conn, error) {
 			return c.dial(ctx)
@@ -110,11 +122,14 @@ func (c *conn) options(ctx context.Context) rueidis.ClientOption {
 		AlwaysPipelining:  true,
 		RingScaleEachConn: flowScale,
 		MaxFlushDelay:     c.cfg.FlushDelay,
-
-		ClientTrackingOptions: []string{"NOLOOP"},
-		OnInvalidations:       c.onPush,
-		NewCacheStoreFn:       newNoStore,
 	}
+	if c.tracked {
+		o.ClientTrackingOptions, o.OnInvalidations, o.NewCacheStoreFn = []string{"NOLOOP"}, c.onPush, newNoStore
+	} else {
+		o.AlwaysRESP2, o.DisableCache = true, true
+		c.drainOnce.Do(func() { close(c.drained) })
+	}
+	return o
 }
 
 // dial connects once and never again.
@@ -146,8 +161,10 @@ func (c *conn) publish() error {
 	}
 	c.published.Store(true)
 	c.epoch.Store(c.fresh)
-	c.workers.Go(c.answer)
-	c.ask()
+	if c.tracked { // others hear nothing in time and cannot answer
+		c.workers.Go(c.answer)
+		c.ask()
+	}
 	return nil
 }
 
@@ -196,6 +213,9 @@ func (c *conn) close(cause error) {
 	c.client.Close()
 	<-c.drained
 	c.workers.Wait()
+	if !c.tracked {
+		c.flushed()
+	}
 }
 
 // onPush receives what the server invalidates. nil means a flush or, when the

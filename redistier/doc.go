@@ -1,8 +1,9 @@
 // Package redistier keeps Larder's shared tier on Redis.
 //
-// [Open] makes a cache over a server; [New] makes the tier alone. A [Tier]
-// speaks to each server over one pipelined RESP3 connection with tracking in
-// default mode and NOLOOP. One goroutine per server, started by Start and
+// [Open] makes a cache over a server, over Sentinels or over a Cluster; [New]
+// makes the tier alone. A [Tier] speaks to each master over one pipelined RESP3
+// connection with tracking in default mode and NOLOOP, or without tracking where
+// there is none (see [Tier.Mode]). One goroutine per master, started by Start and
 // awaited by Close, dials it, watches it and dials again after it broke.
 //
 // # Connections and epochs
@@ -41,8 +42,25 @@
 //	#larder:b:shop          named by scripts, never present
 //	#larder:p:shop#…        self-test of pushes, deleted at once
 //
-// A namespace holds no #, so the layout is unambiguous. Deleting any of these
-// keys from anywhere is a correct invalidation of what it stands for.
+// In a cluster a hash tag follows, as in #larder:n:shop#{4f} and
+// #larder:g:shop#{4f}suites: control keys exist once for each 256 slots and lie
+// among them, and tags are spread over these places.
+//
+// A namespace holds no #, so the layout is unambiguous. Deleting entries and
+// generations from anywhere is a correct invalidation of what they stand for,
+// and deleting any of the other keys makes nothing stale.
+//
+// # Topologies
+//
+// Behind Sentinels the tier leaves a master that they have replaced. In a
+// Cluster it keeps one connection per master, follows the layout, and ends the
+// epochs of masters whose slots changed before requests go elsewhere. Replicas
+// are never read. While two masters take writes, which Sentinels and clusters
+// allow for as long as they need to agree, an invalidation at the old one may be
+// lost to the new one.
+//
+// A server whose life has changed, by a restart or a failover, may have brought
+// deleted values back: see [OnFailover].
 //
 // # Rights
 //
@@ -52,7 +70,7 @@
 //	    -@all +hello +client|id +client|tracking +client|setname +info +time +ping +select
 //	    +get +mget +set +del +unlink +exists +getrange +pttl +pexpire +scan
 //	    +lindex +lrange +lpush +ltrim +hset +hget +hgetall +hdel +hincrby
-//	    +eval +evalsha +script|load
+//	    +eval +evalsha +script|load +cluster|slots +cluster|nodes
 //
 // KEYS, FLUSHDB, FLUSHALL and MONITOR are never sent.
 package redistier

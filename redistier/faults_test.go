@@ -411,17 +411,6 @@ func TestWrongPassword(t *testing.T) {
 	events.await(t, mark, "connected")
 }
 
-// TestServerWithoutTracking: a server that refuses tracking is never used, and
-// the reason says what is missing.
-func TestServerWithoutTracking(t *testing.T) {
-	srv := lardertest.StartRedis(t, lardertest.RedisOptions{Args: []string{"--rename-command", "HELLO", ""}})
-	tier, events := openTier(t, Config{Address: srv.Addr()}, "shop")
-	events.await(t, 0, "disconnected redistier: connect to "+srv.Addr()+": the server offers no client tracking over RESP3")
-	if tier.Epoch("k") != nil {
-		t.Error("a server without tracking is used")
-	}
-}
-
 // TestCloseDuringEverything: Close returns at once whatever goes on, twice and
 // before Start too, and leaves nothing running (goleak).
 func TestCloseDuringEverything(t *testing.T) {

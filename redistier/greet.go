@@ -20,8 +20,10 @@ func (c *conn) greet(ctx context.Context) error {
 	if err := c.identify(ctx); err != nil {
 		return err
 	}
-	if err := c.testPushes(ctx); err != nil {
-		return err
+	if c.tracked {
+		if err := c.testPushes(ctx); err != nil {
+			return err
+		}
 	}
 	c.server.opening.Store(c)
 	for _, step := range []func(context.Context) error{c.outliveLoss, c.agree, c.enroll} {
@@ -80,6 +82,9 @@ func infoField(info, name string) string {
 	return ""
 }
 
+// errNoPushes reports a server, or a proxy before it, that does not push.
+var errNoPushes = errors.New("self-test of pushes")
+
 // probe notices a push about its key.
 type probe struct {
 	key     string
@@ -114,7 +119,7 @@ func (c *conn) testPushes(ctx context.Context) error {
 		}
 	}
 	if !p.arrived.Load() {
-		return errors.New("self-test of pushes: a key we read was changed and no push told us (is there a proxy?)")
+		return fmt.Errorf("%w: a key we read was changed and none told us (is there a proxy?)", errNoPushes)
 	}
 	return nil
 }

@@ -124,6 +124,9 @@ func (c *conn) beatOnce(ctx context.Context) error {
 		return err
 	}
 	epoch.Credit(sent, server)
+	if !c.tracked {
+		c.turn(sent, server)
+	}
 	return nil
 }
 
