@@ -47,6 +47,9 @@ type scene struct {
 	// twoMasters says that for a while two servers take writes, during which
 	// every promise is weaker by that while.
 	twoMasters time.Duration
+	// apart is told of each second node, which is a process of its own then.
+	// May be nil.
+	apart func(*processNode)
 }
 
 // chaosFor returns how long each scene lasts: LARDER_CHAOS, else a short time.
@@ -125,8 +128,10 @@ func (s scene) run(t *testing.T) []line {
 
 // group is two nodes of one promise with their own namespace and source.
 type group struct {
-	checker *lardertest.Checker
-	nodes   []*chaosNode
+	checker  *lardertest.Checker
+	nodes    []*chaosNode // in this process
+	subjects []lardertest.Subject
+	closers  []io.Closer
 }
 
 // chaosNode is a node whose invalidations may be strict.
@@ -147,27 +152,28 @@ func newGroup(t *testing.T, s scene, p promise) *group {
 	t.Helper()
 	g := &group{checker: lardertest.NewChecker(lardertest.CheckerOptions{SlowLoad: slowest})}
 	name := strings.NewReplacer(" ", "-", ",", "").Replace(fmt.Sprintf("%s-%s-%s", s.topology, s.fault, p.name))
-	for _, cfg := range []redistier.Config{s.config, s.proxied} {
-		cache, err := redistier.Open(t.Context(), cfg, larder.Options{
-			Namespace: name, MaxStaleness: chaosT, Logger: slog.New(slog.NewTextHandler(io.Discard, nil)),
-		})
+	load := func(ctx context.Context, key int64) (uint64, error) { return g.checker.Load(ctx, int(key)) }
+	for i, cfg := range []redistier.Config{s.config, s.proxied} {
+		if i == 1 && s.apart != nil {
+			n := startNode(t, g.checker, cfg.Address, name, p.name)
+			s.apart(n)
+			g.subjects, g.closers = append(g.subjects, n), append(g.closers, n)
+			continue
+		}
+		n, err := openNode(t.Context(), cfg, name, p, load)
 		if err != nil {
 			t.Fatal(err)
 		}
-		values, err := larder.NewKeyspace(cache, "register", larder.KeyspaceOptions[int64, uint64]{
-			Tags: func(key int64) []string { return []string{tagOf(key)} },
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
-		load := func(ctx context.Context, key int64) (uint64, error) { return g.checker.Load(ctx, int(key)) }
-		g.nodes = append(g.nodes, &chaosNode{&node{Cache: cache, values: values, load: load, opts: p.opts}, p.strict})
+		g.nodes, g.subjects, g.closers = append(g.nodes, n), append(g.subjects, n), append(g.closers, n)
 	}
 	return g
 }
 
+// silent is for caches whose troubles are intended.
+var silent = slog.New(slog.NewTextHandler(io.Discard, nil))
+
 func (g *group) close() {
-	for _, n := range g.nodes {
+	for _, n := range g.closers {
 		_ = n.Close() // what is still pending was reported when it was
 	}
 }
@@ -176,7 +182,7 @@ func (g *group) close() {
 // what was seen.
 func (g *group) work(ctx context.Context, t *testing.T, s scene, p promise) line {
 	w := lardertest.Workload{Lasts: time.Hour, Workers: 12, ReadsPerWrite: 50, Pause: 500 * time.Microsecond}
-	r := g.checker.Run(ctx, w, g.nodes[0], g.nodes[1])
+	r := g.checker.Run(ctx, w, g.subjects...)
 	var refused uint64
 	for _, n := range g.nodes {
 		k := n.Stats().Keyspaces["register"]

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -81,6 +83,35 @@ func standaloneScenes(t *testing.T, play func(scene)) {
 		if err := s.Shutdown(); err != nil {
 			t.Error(err)
 		}
+	}
+	play(pausedNode(t))
+}
+
+// pausedNode pauses the process of a node for longer than any evidence lasts,
+// and than it takes to be removed from the members.
+func pausedNode(t *testing.T) scene {
+	var mu sync.Mutex
+	var nodes []*processNode
+	all := func(sig syscall.Signal) {
+		mu.Lock()
+		defer mu.Unlock()
+		for _, n := range nodes {
+			n.signal(sig)
+		}
+	}
+	cfg := redistier.Config{Address: lardertest.StartRedis(t).Addr()}
+	return scene{
+		topology: "standalone", fault: "SIGSTOP of a node", config: cfg, proxied: cfg,
+		apart: func(n *processNode) {
+			mu.Lock()
+			defer mu.Unlock()
+			nodes = append(nodes, n)
+		},
+		play: every(150*time.Millisecond, func(int) {
+			all(syscall.SIGSTOP)
+			time.Sleep(3 * chaosT)
+			all(syscall.SIGCONT)
+		}),
 	}
 }
 
