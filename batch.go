@@ -398,7 +398,8 @@ func (b *batch[K, V]) carryOut(ctx context.Context, members []*member[K, V]) {
 	var unused []*member[K, V]
 	for i, m := range members {
 		m.o = all
-		m.o.source, m.o.shared, m.o.evidence, m.o.proof = sourceLoad, m.p.kind != bypassHeld, start, proofs[i]
+		m.o.source, m.o.shared, m.o.proof = sourceLoad, m.p.kind != bypassHeld, proofs[i]
+		m.o.evidence = k.loadEvidence(m.r.entry, start)
 		l, keeps := k.bring(ctx, m, values, said)
 		switch {
 		case l != nil:

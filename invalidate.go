@@ -46,19 +46,29 @@ func (c *Cache) Clear(ctx context.Context) error { return c.Invalidate(ctx, All(
 const strictMargin = 50 // one part in so many: 2 %
 
 // awaitEverywhere returns when no process serves from memory what the
-// confirmed ops removed: when all have acknowledged the pushes, or when what
-// they can have proven without them is too old. replied is when the last
-// confirmation came.
+// confirmed ops removed: when what it can have proven without their pushes is
+// too old, or before, when all have acknowledged these. replied is when the
+// last confirmation came.
+//
+// Acknowledgement alone is not enough while processes keep what they load past
+// Redis, which is why it is an option that forbids that. Numbered, without:
+//
+//  1. A loses Redis, loads the old value and keeps it for MaxStaleness
+//  2. the registry of members forgets A, or never knew it
+//  3. B invalidates; everybody who is asked acknowledges
+//  4. a Get on A is answered from memory
 func (c *Cache) awaitEverywhere(ctx context.Context, ops []Op, replied time.Time) error {
 	if c.remote == nil || len(ops) == 0 {
 		return nil
 	}
 	longest := time.Duration(c.longest.Load())
-	within, cancel := context.WithTimeout(ctx, longest)
-	err := c.remote.Confirm(within, keysOf(ops))
-	cancel()
-	if err == nil {
-		return nil
+	if c.opts.AcknowledgedStrict {
+		within, cancel := context.WithTimeout(ctx, longest)
+		err := c.remote.Confirm(within, keysOf(ops))
+		cancel()
+		if err == nil {
+			return nil
+		}
 	}
 	timer := time.NewTimer(time.Until(replied.Add(longest + longest/strictMargin + time.Millisecond)))
 	defer timer.Stop()

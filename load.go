@@ -107,7 +107,7 @@ func (k *Keyspace[K, V]) carryOut(ctx context.Context, f *flight.Flight[guard, o
 	loadCtx, said := k.handle(ctx)
 	o := k.call(loadCtx, r)
 	stopRenewing()
-	o.source, o.shared, o.evidence, o.proof = sourceLoad, p.kind != bypassHeld, start, proof
+	o.source, o.shared, o.evidence, o.proof = sourceLoad, p.kind != bypassHeld, k.loadEvidence(r.entry, start), proof
 	if o.err != nil && !o.negative {
 		k.release(r.entry, p)
 		return o
@@ -120,6 +120,22 @@ func (k *Keyspace[K, V]) carryOut(ctx context.Context, f *flight.Flight[guard, o
 		k.release(r.entry, p)
 	}
 	return o
+}
+
+// loadEvidence returns what a load that began at start proves by itself. Where
+// strict invalidations are acknowledged, a process that is no registered member
+// is not asked, so its loads prove nothing to who came after their beginning.
+// A member that was heard of within MaxStaleness is asked for as long as what it
+// loaded until now may be used.
+func (k *Keyspace[K, V]) loadEvidence(entry string, start int64) int64 {
+	c := k.cache
+	if !c.opts.AcknowledgedStrict || c.remote == nil {
+		return start
+	}
+	if e := c.remote.Epoch(entry); e != nil && c.covered(e, clock.Now()) {
+		return start
+	}
+	return clock.Never
 }
 
 // loadContext returns the context of a load: detached from the caller, ended

@@ -33,6 +33,12 @@ type Options struct {
 	// T/4. Default 1 s, at least 20 ms; it suits up to 250 nodes, add 4 ms for
 	// each node more. All nodes of a namespace should have the same.
 	MaxStaleness time.Duration
+	// AcknowledgedStrict makes [Strict] return when all processes have
+	// acknowledged the invalidation, in about two round trips, instead of
+	// waiting for MaxStaleness. The price: a process that has lost Redis keeps
+	// nothing that it loads meanwhile, as nobody can ask it. All processes of
+	// a namespace must say the same. Default: Strict waits.
+	AcknowledgedStrict bool
 	// ReadTimeout bounds each remote read. Default 50 ms. A Get whose context
 	// ends during one returns at the latest when it has passed.
 	ReadTimeout time.Duration

@@ -50,7 +50,7 @@ func TestP3_WithoutStrictMemoryMayBeOld(t *testing.T) {
 
 // While all processes answer, nobody waits for clocks.
 func TestStrictIsAcknowledged(t *testing.T) {
-	inSetup(t, setup{nodes: 3, delay: time.Millisecond}, func(r *rig) {
+	inSetup(t, setup{nodes: 3, delay: time.Millisecond, cache: larder.Options{AcknowledgedStrict: true}}, func(r *rig) {
 		for _, n := range r.nodes {
 			n.get("k")
 		}
@@ -63,6 +63,25 @@ func TestStrictIsAcknowledged(t *testing.T) {
 		for _, n := range r.nodes {
 			n.expect("k", want)
 		}
+	})
+}
+
+// P3 by acknowledgement, with a process that nobody can ask.
+//
+// 1. B loses Redis and is forgotten; it loads the old value past Redis
+// 2. A invalidates strictly; all members acknowledge
+// 3. B reads with the default tolerance
+func TestP3_AcknowledgedWithoutWhoIsCutOff(t *testing.T) {
+	options := larder.Options{AcknowledgedStrict: true}
+	inSetup(t, setup{nodes: 2, cache: options}, func(r *rig) {
+		a, b := r.two()
+		a.get("k")
+		b.remote.Cut()
+		r.pass(time.Minute)
+		b.get("k")
+		want := r.src.change("k")
+		a.invalidate(a.plain.Key("k"), larder.Strict)
+		b.expect("k", want)
 	})
 }
 

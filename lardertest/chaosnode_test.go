@@ -256,7 +256,7 @@ func (s *nodeServer) carryOut(ctx context.Context, n *chaosNode, verb string, id
 
 // openNode opens a cache that is held to a promise.
 func openNode(ctx context.Context, cfg redistier.Config, namespace string, p promise, load larder.Loader[int64, uint64]) (*chaosNode, error) {
-	cache, err := redistier.Open(ctx, cfg, larder.Options{Namespace: namespace, MaxStaleness: chaosT, Logger: silent})
+	cache, err := redistier.Open(ctx, cfg, larder.Options{Namespace: namespace, MaxStaleness: chaosT, AcknowledgedStrict: true, Logger: silent})
 	if err != nil {
 		return nil, err
 	}

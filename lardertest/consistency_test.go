@@ -54,7 +54,7 @@ func sameTag(key int) (keys []int) {
 
 func newNode(t *testing.T, c *lardertest.Checker, s *lardertest.RedisServer, staleness time.Duration, opts ...larder.ReadOption) *node {
 	t.Helper()
-	cache, err := redistier.Open(t.Context(), redistier.Config{Address: s.Addr()}, larder.Options{
+	cache, err := redistier.Open(t.Context(), redistier.Config{Address: s.Addr()}, larder.Options{AcknowledgedStrict: true,
 		Namespace: "consistency", MaxStaleness: staleness, Logger: slog.New(slog.NewTextHandler(io.Discard, nil)),
 	})
 	if err != nil {
