@@ -180,7 +180,9 @@ func (c *Cache) sendBatch(ctx context.Context, ops []Op) []Reply {
 // returns how many entries it removed.
 //
 // Names above 512 bytes end in a hash, so only a literal beginning of at most
-// 448 bytes with "*" finds them.
+// 448 bytes with "*" finds them. What other processes keep of [MemoryOnly]
+// keyspaces is not reached: Redis has no entries of them. Name their keys or
+// tags.
 func (c *Cache) DeletePattern(ctx context.Context, pattern string) (int, error) {
 	switch {
 	case c.ctx.Err() != nil:
