@@ -14,13 +14,17 @@ import (
 // generations, not commands. Package redistier implements it on Redis, package
 // lardertest on a map; one conformance suite binds both.
 //
-// Keys passed to a Remote are those it returned from EntryKey, TagKey,
-// NamespaceKey or LogKey. Keys of entries never begin with '#', all others do.
+// Keys passed to a Remote are those it returned from EntryKey, RefreshKey,
+// TagKey, NamespaceKey or LogKey. Keys of entries never begin with '#', all
+// others do.
 // All methods may be called concurrently. No method waits longer than its
 // context allows.
 type Remote interface {
 	// EntryKey returns the key that holds the entry called name.
 	EntryKey(name string) string
+	// RefreshKey returns the key beside entryKey, on its server, that is
+	// acquired by who refreshes the entry.
+	RefreshKey(entryKey string) string
 	// TagKey returns the key that holds the generation of tag.
 	TagKey(tag string) string
 	// NamespaceKey returns the key that holds the generation of the part of
@@ -158,6 +162,12 @@ const (
 	// of one of Keys is newer, or a generation is missing. Without a log one
 	// is begun, so that the next OpBirths finds an id.
 	OpTagsSince
+	// OpExpire makes a value in K stale from now on, under Token as its id, so
+	// that a refresh under way does not make it fresh again; its hard deadline
+	// stays. It deletes a lease, whose load may have begun before, and a
+	// damaged value, and leaves everything else. Replies Done if K changed,
+	// otherwise Refused.
+	OpExpire
 	// OpInspect reads K with its time to live. Replies Absent, or Present
 	// with Data and TTL (negative: none).
 	OpInspect

@@ -69,6 +69,8 @@ func RunRemote(t *testing.T, open func(t *testing.T) Site) {
 		{"Hold", testHold},
 		{"HoldExpires", testHoldExpires},
 		{"SetNewerKeepsGenerations", testSetNewerKeepsGenerations},
+		{"Expire", testExpire},
+		{"ExpireEndsARefresh", testExpireEndsARefresh},
 		{"Births", testBirths},
 		{"BirthsPush", testBirthsPush},
 		{"RunID", testRunID},
@@ -220,7 +222,7 @@ func (f *fixture) expect(got larder.Reply, state larder.ReplyState, data string)
 
 func opName(k larder.OpKind) string {
 	names := [...]string{"get", "acquire", "takeover", "fill", "refill", "release", "renew", "set",
-		"set newer", "delete", "hold", "unhold", "generation", "births", "tags since", "inspect"}
+		"set newer", "delete", "hold", "unhold", "generation", "births", "tags since", "expire", "inspect"}
 	if int(k) < len(names) {
 		return names[k]
 	}

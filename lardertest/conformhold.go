@@ -145,6 +145,7 @@ func testSetNewerKeepsGenerations(t *testing.T, f *fixture) {
 		if bit(5) {
 			next.Soft = soft
 		}
+		old.LoadMillis, next.LoadMillis = uint64(i%3*99), uint64(i%4*50)
 		if bit(6) {
 			next.Compression, next.Payload = 2, strings.Repeat("\xFA\x00", 500)
 		}

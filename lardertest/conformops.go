@@ -81,6 +81,10 @@ var outcomes = map[larder.OpKind]map[string]string{
 		"absent": "Done absent", "mine": "Done absent", "other": "Done absent", "value": "Done absent",
 		"foreign": "Done absent", "hold": "Done absent",
 	},
+	larder.OpExpire: {
+		"absent": "Refused absent", "mine": "Done absent", "other": "Done absent", "corrupt": "Done absent",
+		"foreign": "Refused foreign", "hold": "Refused hold",
+	},
 	larder.OpGeneration: {"absent": "Present new", "value": "Present value"},
 }
 
@@ -191,6 +195,11 @@ func testKeys(t *testing.T, f *fixture) {
 	for _, name := range []string{"a", "a:b", "b", "a:b:c", "suites:list:skip:0"} {
 		add("entry "+name, f.A.EntryKey(name))
 		add("tag "+name, f.A.TagKey(name))
+		refresh := f.A.RefreshKey(f.A.EntryKey(name))
+		add("refresher of "+name, refresh)
+		if !strings.HasPrefix(refresh, "#") || refresh != f.B.RefreshKey(f.B.EntryKey(name)) {
+			t.Errorf("refresher of %q: %q", name, refresh)
+		}
 		if f.A.EntryKey(name) != f.B.EntryKey(name) || f.A.TagKey(name) != f.B.TagKey(name) {
 			t.Errorf("two nodes disagree on %q", name)
 		}

@@ -37,6 +37,8 @@ var reading = []struct {
 	{larder.OpSetNewer, "later"},
 	{larder.OpHold, "absent"},
 	{larder.OpHold, "value"},
+	{larder.OpExpire, "value"},
+	{larder.OpExpire, "foreign"},
 	{larder.OpGeneration, "absent"},
 	{larder.OpGeneration, "value"},
 }

@@ -46,6 +46,8 @@ func (s *Server) execute(c *conn, op *larder.Op) larder.Reply {
 		return s.touch(c, op, it)
 	case larder.OpSetNewer:
 		return s.setNewer(c, op, it)
+	case larder.OpExpire:
+		return s.expire(c, op, it)
 	case larder.OpGeneration:
 		return s.generation(c, op, it)
 	}

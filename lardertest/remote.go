@@ -87,6 +87,11 @@ func (r *Remote) entryPrefix() string {
 // EntryKey implements larder.Remote.
 func (r *Remote) EntryKey(name string) string { return r.entryPrefix() + name }
 
+// RefreshKey implements larder.Remote.
+func (r *Remote) RefreshKey(entryKey string) string { return r.refreshPrefix() + entryKey }
+
+func (r *Remote) refreshPrefix() string { return controlPrefix + "refresh:" + r.opts.Namespace + ":" }
+
 // TagKey implements larder.Remote.
 func (r *Remote) TagKey(tag string) string {
 	return controlPrefix + "tag:" + r.opts.Namespace + ":" + tag

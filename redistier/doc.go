@@ -39,6 +39,7 @@
 //	#larder:c:shop          number of the last request to confirm
 //	#larder:a:shop          who has seen which request, a hash
 //	#larder:t:shop          MaxStaleness of the namespace in ms
+//	#larder:r:shop#shop:…   who refreshes that entry
 //	#larder:b:shop          named by scripts, never present
 //	#larder:p:shop#…        self-test of pushes, deleted at once
 //

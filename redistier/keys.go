@@ -17,6 +17,7 @@ type keys struct {
 	acks     string // prefix of the keys that answer
 
 	staleness string // prefix of the keys that hold MaxStaleness
+	refresh   string // prefix of the keys of refreshers
 	stripes   []stripe
 }
 
@@ -41,6 +42,7 @@ func newKeys(namespace string) keys {
 		requests:  reserved + "c:" + namespace,
 		acks:      reserved + "a:" + namespace,
 		staleness: reserved + "t:" + namespace,
+		refresh:   reserved + "r:" + namespace + "#",
 		stripes:   []stripe{newStripe(namespace)},
 	}
 	if namespace != "" {
@@ -82,6 +84,17 @@ func (k *keys) tagKey(tag string) string {
 		return k.tag + tag
 	}
 	return k.tag + "{" + hashTags[crc16(tag)%stripes] + "}" + tag
+}
+
+// refreshKey returns the key of who refreshes an entry. In a cluster it has the
+// slot of the entry: by the entry's own hash tag if it has one, otherwise by the
+// whole of it as one. An entry with a brace that begins or ends no tag may get
+// another slot, which costs a pipeline of two.
+func (k *keys) refreshKey(entry string) string {
+	if len(k.stripes) == 1 || hashTag(entry) != entry {
+		return k.refresh + entry
+	}
+	return k.refresh + "{" + entry + "}"
 }
 
 // stripeOf returns the part of the key space that key belongs to.

@@ -76,6 +76,10 @@ func TestEveryOpInEveryState(t *testing.T) {
 		{"delete", larder.Op{Kind: larder.OpDelete}, "", reply(larder.Absent, ""), same},
 		{"delete", larder.Op{Kind: larder.OpDelete}, aValue, done, ""},
 		{"delete", larder.Op{Kind: larder.OpDelete}, foreignLease, done, ""},
+		{"expire", larder.Op{Kind: larder.OpExpire, Token: mine}, "", refused, same},
+		{"expire", larder.Op{Kind: larder.OpExpire, Token: mine}, foreignLease, done, ""},
+		{"expire", larder.Op{Kind: larder.OpExpire, Token: mine}, "\xfa\x00short", done, ""},
+		{"expire", larder.Op{Kind: larder.OpExpire, Token: mine}, `{"foreign":1}`, refused, same},
 		{"generation", larder.Op{Kind: larder.OpGeneration, Value: []byte("12345678")}, "", reply(larder.Present, "12345678"), "12345678"},
 		{"generation", larder.Op{Kind: larder.OpGeneration, Value: []byte("12345678")}, "abcdefgh", reply(larder.Present, "abcdefgh"), same},
 		{"inspect", larder.Op{Kind: larder.OpInspect}, "", reply(larder.Absent, ""), same},
@@ -156,7 +160,7 @@ func TestWrongType(t *testing.T) {
 	command(t, srv, "RPUSH", key, "a")
 	for _, kind := range []larder.OpKind{
 		larder.OpGet, larder.OpAcquire, larder.OpTakeover, larder.OpFill, larder.OpRefill,
-		larder.OpRelease, larder.OpRenew, larder.OpGeneration, larder.OpInspect,
+		larder.OpRelease, larder.OpRenew, larder.OpGeneration, larder.OpExpire, larder.OpInspect,
 	} {
 		r := one(t, tier, larder.Op{Kind: kind, Key: key, Token: mine, Expect: "x", Value: []byte("v"), TTL: time.Second})
 		if !errors.Is(r.Err, larder.ErrWrongType) {

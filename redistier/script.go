@@ -65,6 +65,9 @@ var birthsText string
 //go:embed scripts/tags_since.lua
 var tagsSinceText string
 
+//go:embed scripts/expire.lua
+var expireText string
+
 //go:embed scripts/inspect.lua
 var inspectText string
 
@@ -101,6 +104,7 @@ var (
 	generationScript    = newScript(generationText)
 	birthsScript        = newScript(birthsText)
 	tagsSinceScript     = newScript(tagsSinceText)
+	expireScript        = newScript(expireText)
 	inspectScript       = newScript(inspectText)
 	confirmScript       = newScript(confirmText)
 	laggardsScript      = newScript(laggardsText)
@@ -126,6 +130,7 @@ var (
 		generationScript,
 		birthsScript,
 		tagsSinceScript,
+		expireScript,
 		inspectScript,
 		confirmScript,
 		laggardsScript,
@@ -152,6 +157,7 @@ var scriptOf = [...]*script{
 	larder.OpGeneration: generationScript,
 	larder.OpBirths:     birthsScript,
 	larder.OpTagsSince:  tagsSinceScript,
+	larder.OpExpire:     expireScript,
 	larder.OpInspect:    inspectScript,
 }
 
@@ -198,6 +204,8 @@ func arguments(op *larder.Op) []string {
 		return []string{string(op.Value), millis(op.TTL)}
 	case larder.OpSetNewer:
 		return []string{string(op.Value), millis(op.TTL), string(binary.BigEndian.AppendUint64(nil, op.Version))}
+	case larder.OpExpire:
+		return []string{string(op.Token[:])}
 	case larder.OpHold:
 		return []string{string(op.Token[:]), millis(op.TTL)}
 	case larder.OpUnhold:

@@ -39,15 +39,18 @@ func crc16(s string) (crc uint16) {
 	return crc
 }
 
-// slotOf returns the slot of a key in a cluster: the CRC of what stands between
-// its first braces if that is not empty, else of all.
-func slotOf(key string) int {
+// slotOf returns the slot of a key in a cluster: the CRC of its hash tag.
+func slotOf(key string) int { return int(crc16(hashTag(key)) % slots) }
+
+// hashTag returns what stands between the first braces of key if that is not
+// empty, else all of it.
+func hashTag(key string) string {
 	if _, rest, ok := strings.Cut(key, "{"); ok {
 		if tag, _, ok := strings.Cut(rest, "}"); ok && tag != "" {
-			key = tag
+			return tag
 		}
 	}
-	return int(crc16(key) % slots)
+	return key
 }
 
 // hashTags are texts of which the i-th has a slot of the i-th stripe: the least

@@ -54,6 +54,9 @@ func New(cfg Config, namespace string) (*Tier, error) {
 // EntryKey returns namespace:name, or name alone without a namespace.
 func (t *Tier) EntryKey(name string) string { return t.self.keys.entry + name }
 
+// RefreshKey returns the key of who refreshes an entry, in the entry's slot.
+func (t *Tier) RefreshKey(entryKey string) string { return t.self.keys.refreshKey(entryKey) }
+
 // TagKey returns the key of the generation of tag.
 func (t *Tier) TagKey(tag string) string { return t.self.keys.tagKey(tag) }
 

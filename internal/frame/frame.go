@@ -6,14 +6,15 @@
 //
 //	0xF9 lease     token[8]
 //	0xFA value     flags[1] (extension[1])? id[8] hard[5] (grace uvarint)?
-//	               (version[8])? (namespace generation[8])? (schema[4])?
-//	               (tags)? payload
+//	               (load uvarint)? (version[8])? (namespace generation[8])?
+//	               (schema[4])? (tags)? payload
 //	0xFB hold-off  any number of (token[8] deadline[6])
 //	tags           uvarint count, then count × (uvarint length, name, generation[8])
 //
 // hard is the hard deadline in milliseconds of the server's clock since
 // 2024-01-01 UTC, big endian; grace is how many milliseconds earlier the value
-// turns stale. A value that carries only its namespace has a header of 24 bytes.
+// turns stale, load how many its load took. A value that carries only its
+// namespace has a header of 24 bytes.
 // deadline is Unix milliseconds of the server's clock, big endian.
 package frame
 
@@ -66,7 +67,8 @@ const (
 	extSchema      = 0x02
 	extCompression = 0x0C // two bits: none, s2, zstd
 	extSealed      = 0x10
-	extKnown       = extNamespace | extSchema | extCompression | extSealed
+	extLoad        = 0x20
+	extKnown       = extNamespace | extSchema | extCompression | extSealed | extLoad
 )
 
 // epoch2024 is 2024-01-01T00:00:00Z in Unix milliseconds.
@@ -98,6 +100,7 @@ type Entry struct {
 	Version      uint64 // 0: none
 	Hard         int64  // Unix milliseconds of the server's clock
 	Soft         int64  // same; equal to Hard when there is no grace
+	LoadMillis   uint64 // how long the load took; 0: not said
 	Pairs        []Pair
 	Payload      string
 }
@@ -154,6 +157,9 @@ func Append(dst []byte, e *Entry) ([]byte, error) {
 	if flags&flagSoft != 0 {
 		dst = binary.AppendUvarint(dst, uint64(e.Hard-e.Soft))
 	}
+	if e.LoadMillis != 0 {
+		dst = binary.AppendUvarint(dst, e.LoadMillis)
+	}
 	if flags&flagVersion != 0 {
 		dst = binary.BigEndian.AppendUint64(dst, e.Version)
 	}
@@ -188,6 +194,9 @@ func (e *Entry) flags() (flags, ext byte) {
 	}
 	if e.HasSchema {
 		ext |= extSchema
+	}
+	if e.LoadMillis != 0 {
+		ext |= extLoad
 	}
 	ext |= e.Compression << 2
 	if e.Sealed {
@@ -238,6 +247,10 @@ func Parse(s string, e *Entry) error {
 			return ErrCorrupt
 		}
 		e.Soft -= int64(grace)
+	}
+	if ext&extLoad != 0 {
+		e.LoadMillis = r.uvarint()
+		r.bad = r.bad || e.LoadMillis == 0
 	}
 	if flags&flagVersion != 0 {
 		e.Version = r.big(8)

@@ -28,6 +28,9 @@ func random(r *rand.Rand) *Entry {
 		e.Soft -= 1 + r.Int64N(1<<r.IntN(40))
 	}
 	if coin() {
+		e.LoadMillis = r.Uint64() >> r.IntN(64)
+	}
+	if coin() {
 		e.Version = r.Uint64()
 	}
 	if e.HasNamespace {

@@ -39,6 +39,12 @@ local function parts(s)
       return nil
     end
   end
+  if has(p.ext, 0x20) then
+    _, at = uvarint(s, at)
+    if not at then
+      return nil
+    end
+  end
   if has(p.flags, 0x20) then
     p.version = string.sub(s, at, at + 7)
     at = at + 8

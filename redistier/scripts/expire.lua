@@ -1,0 +1,61 @@
+-- KEYS[1] entry; ARGV[1] its new id
+-- a value turns stale now, a lease or a damaged value is deleted
+-- 1: changed; 0: there was neither
+-- The layout of a value is that of package frame.
+local v = redis.call('GET', KEYS[1])
+local kind = v and string.byte(v, 1)
+if kind == 0xF9 then
+  return redis.call('DEL', KEYS[1])
+end
+if kind ~= 0xFA then
+  return 0
+end
+
+-- numbers below 2^53 are exact
+local function uvarint(at)
+  local n, scale = 0, 1
+  for i = at, at + 9 do
+    local b = string.byte(v, i)
+    if not b then
+      return nil
+    end
+    if b < 128 then
+      return n + b * scale, i + 1
+    end
+    n, scale = n + (b - 128) * scale, scale * 128
+  end
+end
+
+local flags, head = string.byte(v, 2), 3
+if flags and flags >= 128 then
+  head = 4
+end
+if #v < head + 12 then
+  return redis.call('DEL', KEYS[1])
+end
+local hard, rest, old = 0, head + 13, 0
+for i = head + 8, head + 12 do
+  hard = hard * 256 + string.byte(v, i)
+end
+local soft = math.floor(flags / 16) % 2 == 1
+if soft then
+  old, rest = uvarint(rest)
+end
+if not old then
+  return redis.call('DEL', KEYS[1])
+end
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000) - 1704067200000
+local grace = math.max(old, hard - now)
+if grace <= 0 then
+  return redis.call('DEL', KEYS[1]) -- past its hard deadline
+end
+local varint = ''
+while grace >= 128 do
+  varint = varint .. string.char(grace % 128 + 128)
+  grace = math.floor(grace / 128)
+end
+redis.call('SET', KEYS[1], '\250' .. string.char(soft and flags or flags + 16) .. string.sub(v, 3, head - 1) .. ARGV[1]
+  .. string.sub(v, head + 8, head + 12) .. varint .. string.char(grace) .. string.sub(v, rest), 'KEEPTTL')
+redis.call('EXISTS', KEYS[1]) -- the SET dropped this client's registration
+return 1
