@@ -33,8 +33,10 @@ func (k *Keyspace[K, V]) GetMany(ctx context.Context, keys []K, load BatchLoader
 				b.fail(err)
 			}
 		}
+		k.stats.slowReads.ObserveN(since(now), uint64(len(seen)))
 		return b.values, err
 	}
+	hits := 0
 	for _, key := range keys {
 		if _, twice := seen[key]; twice {
 			continue
@@ -43,12 +45,16 @@ func (k *Keyspace[K, V]) GetMany(ctx context.Context, keys []K, load BatchLoader
 		hash := k.hash(key)
 		if e := k.remembered(key, hash, now, b.config.floor); e != nil {
 			k.stats.memoryHits.Add(hash)
+			hits++
 			b.add(key, e.value, e.negative)
 			continue
 		}
 		b.enlist(key, hash)
 	}
 	b.run(ctx)
+	if slow := len(seen) - hits; slow > 0 {
+		k.stats.slowReads.ObserveN(since(now), uint64(slow))
+	}
 	return b.values, b.err
 }
 
@@ -274,7 +280,7 @@ func (k *Keyspace[K, V]) lookAll(ctx context.Context, members []*member[K, V]) {
 	}
 	replies := make([]Reply, len(ops)+len(gens.ops))
 	if gens.err == nil {
-		c.remote.Do(c.readContext(ctx, sent), append(ops, gens.ops...), replies)
+		c.send(c.readContext(ctx, sent), append(ops, gens.ops...), replies)
 		c.observe(replies[0].Err, sent)
 		gens.adoptFound(replies[len(ops):], sent)
 	}
@@ -398,7 +404,7 @@ func (b *batch[K, V]) carryOut(ctx context.Context, members []*member[K, V]) {
 	var unused []*member[K, V]
 	for i, m := range members {
 		m.o = all
-		m.o.source, m.o.shared, m.o.proof = sourceLoad, m.p.kind != bypassHeld, proofs[i]
+		m.o.source, m.o.shared, m.o.proof = m.p.source(), m.p.kind != bypassHeld, proofs[i]
 		m.o.evidence = k.loadEvidence(m.r.entry, start)
 		l, keeps := k.bring(ctx, m, values, said)
 		switch {
@@ -448,6 +454,7 @@ func (k *Keyspace[K, V]) releaseAll(members []*member[K, V]) {
 func (b *batch[K, V]) call(ctx context.Context, keys []K) (values map[K]V, o outcome[V]) {
 	k := b.k
 	start := clock.Now()
+	k.stats.inFlight.Add(1)
 	returned := false
 	defer func() {
 		if !returned {
@@ -457,6 +464,7 @@ func (b *batch[K, V]) call(ctx context.Context, keys []K) (values map[K]V, o out
 				o.err = &PanicError{}
 			}
 		}
+		k.stats.inFlight.Add(-1)
 		took := time.Duration(clock.Now()-start) / time.Duration(len(keys))
 		for _, key := range keys {
 			err := o.err
@@ -464,6 +472,9 @@ func (b *batch[K, V]) call(ctx context.Context, keys []K) (values map[K]V, o out
 				err = ErrNotFound
 			}
 			k.stats.loaded(err, took)
+			if k.cache.watched() {
+				k.tellEntry(EventLoad, key, loadOutcome(err), took)
+			}
 		}
 	}()
 	values, o.err = b.load(ctx, keys)

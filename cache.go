@@ -46,6 +46,9 @@ type Cache struct {
 
 	invalidations atomic.Uint64
 	pushes        atomic.Uint64
+	named         invalidationCounts
+	meter         remoteMeter
+	watches       atomic.Pointer[[]*Watch] // nil while nobody watches
 
 	mu     sync.Mutex // guards what follows
 	closed bool
@@ -133,6 +136,7 @@ func (c *Cache) Close() error {
 		cancel()
 	}
 	c.cancel()
+	c.endWatches()
 	c.board.WakeAll()
 	c.wg.Wait()
 	if c.remote != nil {
@@ -186,7 +190,9 @@ func (c *Cache) observe(err error, sent int64) {
 		return
 	}
 	if c.breaker.record(err) {
-		c.state.change(c.opts.Logger, stateBreakerOpen, err)
+		if c.state.change(c.opts.Logger, stateBreakerOpen, err) {
+			c.tell(Event{Kind: EventState, Detail: "failing"})
+		}
 		c.board.WakeAll() // as in beat
 	}
 }
@@ -210,13 +216,15 @@ func (c *Cache) beat() {
 	ctx, cancel := context.WithTimeout(c.ctx, max(c.opts.ReadTimeout, c.opts.MaxStaleness/4))
 	defer cancel()
 	sent := clock.Now()
-	if err := c.remote.Beat(ctx); err != nil {
+	err := c.remote.Beat(ctx)
+	c.meter.call(opBeat, err, sent)
+	if err != nil {
 		c.board.WakeAll() // who waits for a push would wait in vain
 		return
 	}
 	c.agree()
-	if c.breaker.close(sent) {
-		c.state.change(c.opts.Logger, stateConnected, nil)
+	if c.breaker.close(sent) && c.state.change(c.opts.Logger, stateConnected, nil) {
+		c.tell(Event{Kind: EventState, Detail: "connected"})
 	}
 	if c.pending.count.Load() > 0 {
 		c.retryPending(ctx) // what fails stays and is tried after the next beat

@@ -53,7 +53,7 @@ func (k *Keyspace[K, V]) fill(ctx context.Context, landings []*landing[K, V]) {
 	replies := make([]Reply, len(ops)+len(again.ops))
 	if again.err == nil {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), c.opts.WriteTimeout)
-		c.remote.Do(ctx, append(ops, again.ops...), replies)
+		c.send(ctx, append(ops, again.ops...), replies)
 		cancel()
 		c.observe(replies[0].Err, sent)
 		again.adoptFound(replies[len(ops):], sent)
@@ -95,6 +95,9 @@ func (k *Keyspace[K, V]) land(l *landing[K, V], reply Reply, again *ensuring) {
 	t, live := k.cache.board.Replace(l.r.entry, l.ticket)
 	if reason := landed(l.p, l.r.deps, reply, again); reason != fillAccepted {
 		k.stats.refused(reason)
+		if k.cache.watched() {
+			k.tellEntry(EventRefused, l.r.key, reason.String(), 0)
+		}
 		return
 	}
 	l.o.evidence, l.o.proof = l.sent, l.proof
@@ -171,6 +174,7 @@ func (k *Keyspace[K, V]) encode(r *request[K, V], p *permit, o *outcome[V], hard
 		k.stats.tooLarge.Add()
 		return nil, 0, ErrTooLarge
 	}
+	k.stats.valueBytes.Observe(uint64(len(payload)))
 	e.Pairs = r.pairs(p.gens)
 	e.Payload = string(payload)
 	data, err = frame.Append(make([]byte, 0, len(payload)+64), &e)

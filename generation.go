@@ -85,7 +85,7 @@ func (gs *generations) read(ctx context.Context, keys []string, gens []*generati
 
 	var reply Reply
 	if entry != "" {
-		reply = gs.cache.remote.Get(ctx, entry)
+		reply = gs.cache.fetch(ctx, entry)
 	}
 	select {
 	case <-r.done:
@@ -133,7 +133,7 @@ func (gs *generations) send(ctx context.Context, r *generationRead, entry string
 	}
 	now := clock.Now()
 	replies := make([]Reply, len(ops))
-	gs.cache.remote.Do(ctx, ops, replies)
+	gs.cache.send(ctx, ops, replies)
 	var reply Reply
 	rest := replies
 	if entry != "" {

@@ -39,7 +39,9 @@ func (k *Keyspace[K, V]) Get(ctx context.Context, key K, load Loader[K, V], opts
 		}
 		return k.hand(e.value, e.negative)
 	}
-	return k.getSlow(ctx, key, hash, load, k.readConfig(now, opts))
+	value, err := k.getSlow(ctx, key, hash, load, k.readConfig(now, opts))
+	k.stats.slowReads.Observe(since(now))
+	return value, err
 }
 
 // hash spreads keys over memory entries and flights. Integers of 64 bits are
@@ -336,7 +338,7 @@ func (k *Keyspace[K, V]) look(ctx context.Context, f *flight.Flight[guard, outco
 	if least, ok := c.gens.proven(r.deps, r.floor, l.gens); ok {
 		l.proof = 0 // the order of requests says nothing about copies
 		l.least = min(l.sent, least)
-		l.reply = c.remote.Get(ctx, r.entry)
+		l.reply = c.fetch(ctx, r.entry)
 	} else {
 		l.reply = c.gens.read(ctx, r.deps, l.gens, r.entry)
 	}
@@ -475,6 +477,9 @@ func (k *Keyspace[K, V]) accept(r *request[K, V], l *look, e *frame.Entry, found
 	}
 	*found = outcome[V]{value: value, negative: e.Negative, source: sourceRemote, shared: true,
 		evidence: l.least, proof: l.proof}
+	if k.cache.watched() {
+		k.tellEntry(EventHit, r.key, "", 0)
+	}
 	if k.memory != nil {
 		left := time.Duration(e.Hard-l.epoch.serverTime(l.sent)) * time.Millisecond
 		h := head{hard: clock.Add(l.sent, left), evidence: found.evidence, ticket: l.ticket, epoch: l.epoch,

@@ -31,6 +31,9 @@ func (c *Cache) Invalidate(ctx context.Context, targets ...Target) error {
 		}
 		strict = strict || t.kind == targetStrict
 	}
+	if c.ctx.Err() == nil {
+		c.noteTargets(targets)
+	}
 	if err := c.remove(ctx, ops); err != nil || !strict {
 		return err
 	}
@@ -64,7 +67,9 @@ func (c *Cache) awaitEverywhere(ctx context.Context, ops []Op, replied time.Time
 	longest := time.Duration(c.longest.Load())
 	if c.opts.AcknowledgedStrict {
 		within, cancel := context.WithTimeout(ctx, longest)
+		sent := clock.Now()
 		err := c.remote.Confirm(within, keysOf(ops))
+		c.meter.call(opConfirm, err, sent)
 		cancel()
 		if err == nil {
 			return nil
@@ -168,7 +173,7 @@ func (c *Cache) sendBatch(ctx context.Context, ops []Op) []Reply {
 	ctx, cancel := context.WithTimeout(ctx, c.opts.WriteTimeout)
 	defer cancel()
 	sent := clock.Now()
-	c.remote.Do(ctx, ops, replies)
+	c.send(ctx, ops, replies)
 	c.observe(replies[0].Err, sent)
 	return replies
 }
@@ -191,17 +196,20 @@ func (c *Cache) DeletePattern(ctx context.Context, pattern string) (int, error) 
 		return 0, fmt.Errorf("%w: empty pattern", ErrInvalidKey)
 	}
 	c.invalidations.Add(1)
+	c.noteInvalidation(targetPattern, pattern)
 	if c.remote == nil {
 		c.board.Kill(sweepKey) // loads in flight
 		return c.forget(pattern), nil
 	}
 	c.board.KillAll()
 	defer c.board.KillAll()
+	sent := clock.Now()
 	n, err := c.remote.DeleteMatching(ctx, pattern, func(keys []string) {
 		for _, key := range keys {
 			c.board.Kill(key)
 		}
 	})
+	c.meter.call(opDeleteMatching, err, sent)
 	if err != nil {
 		return n, fmt.Errorf("larder: delete pattern %q: %w", pattern, err)
 	}
@@ -233,6 +241,7 @@ func (k *Keyspace[K, V]) Mutate(ctx context.Context, key K, change func(context.
 		return fmt.Errorf("larder: mutate: %w", err)
 	}
 	c, held := k.cache, ops[0].Key
+	c.noteTargets([]Target{target})
 	if c.remote == nil {
 		defer func() { err = errors.Join(err, c.remove(ctx, ops)) }()
 		return change(ctx)

@@ -45,7 +45,7 @@ func (k *Keyspace[K, V]) acquire(ctx context.Context, candidates []*candidate[K,
 	all := append(append(ops[:len(ops):len(ops)], ensured.ops...), ensured.headOps()...)
 	replies := make([]Reply, len(all))
 	if ensured.err == nil {
-		c.remote.Do(c.readContext(ctx, now), all, replies)
+		c.send(c.readContext(ctx, now), all, replies)
 		c.observe(replies[0].Err, now)
 		rest := replies[len(ops):]
 		ensured.adopt(rest, now)
@@ -156,7 +156,7 @@ func (e *ensuring) send(ctx context.Context) error {
 	}
 	now := clock.Now()
 	replies := make([]Reply, len(ops))
-	e.cache.remote.Do(e.cache.readContext(ctx, now), ops, replies)
+	e.cache.send(e.cache.readContext(ctx, now), ops, replies)
 	e.cache.observe(replies[0].Err, now)
 	e.adopt(replies, now)
 	e.adoptHeads(replies[len(e.ops):])
@@ -287,7 +287,7 @@ func (c *Cache) do(ctx context.Context, ops []Op) []Reply {
 	ctx, cancel := context.WithTimeout(ctx, c.opts.WriteTimeout)
 	defer cancel()
 	sent := clock.Now()
-	c.remote.Do(ctx, ops, replies)
+	c.send(ctx, ops, replies)
 	c.observe(replies[0].Err, sent)
 	return replies
 }

@@ -39,6 +39,15 @@ type permit struct {
 	sweep, untagged ticket.Ticket
 }
 
+// source is where an answer by a load under p came from.
+func (p *permit) source() source {
+	switch p.kind {
+	case bypassNone, bypassLease, bypassMemory:
+		return sourceLoad
+	}
+	return sourceBypass
+}
+
 // untrackedKey stands for everything that was loaded without a lease or under a
 // connection in doubt: no push tells of its changes. It is killed before this
 // process acknowledges a strict invalidation, which would otherwise return
@@ -107,7 +116,7 @@ func (k *Keyspace[K, V]) carryOut(ctx context.Context, f *flight.Flight[guard, o
 	loadCtx, said := k.handle(ctx)
 	o := k.call(loadCtx, r)
 	stopRenewing()
-	o.source, o.shared, o.evidence, o.proof = sourceLoad, p.kind != bypassHeld, k.loadEvidence(r.entry, start), proof
+	o.source, o.shared, o.evidence, o.proof = p.source(), p.kind != bypassHeld, k.loadEvidence(r.entry, start), proof
 	if o.err != nil && !o.negative {
 		k.release(r.entry, p)
 		return o
@@ -171,6 +180,7 @@ func (k *Keyspace[K, V]) enterLoad(ctx context.Context, p *permit) (leave func()
 // passes through, counted.
 func (k *Keyspace[K, V]) call(ctx context.Context, r *request[K, V]) (o outcome[V]) {
 	start := clock.Now()
+	k.stats.inFlight.Add(1)
 	returned := false
 	defer func() {
 		if !returned {
@@ -180,7 +190,12 @@ func (k *Keyspace[K, V]) call(ctx context.Context, r *request[K, V]) (o outcome[
 				o.err = &PanicError{}
 			}
 		}
-		k.stats.loaded(o.err, time.Duration(clock.Now()-start))
+		k.stats.inFlight.Add(-1)
+		took := time.Duration(clock.Now() - start)
+		k.stats.loaded(o.err, took)
+		if k.cache.watched() {
+			k.tellEntry(EventLoad, r.key, loadOutcome(o.err), took)
+		}
 	}()
 	o.value, o.err = r.load(ctx, r.key)
 	returned = true
@@ -189,6 +204,17 @@ func (k *Keyspace[K, V]) call(ctx context.Context, r *request[K, V]) (o outcome[
 	}
 	o.err = loadError(ctx, o.err)
 	return o
+}
+
+// loadOutcome names how a load ended.
+func loadOutcome(err error) string {
+	switch {
+	case err == nil:
+		return "ok"
+	case errors.Is(err, ErrNotFound):
+		return "not_found"
+	}
+	return "error"
 }
 
 // panicked returns the outcome of a load that did not return: p is what was

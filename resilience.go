@@ -65,17 +65,18 @@ const (
 	stateBreakerOpen
 )
 
-// connectionState logs each change of the remote tier's state once.
+// connectionState logs each change of the remote tier's state once; change
+// reports whether it was one.
 type connectionState struct {
 	mu  sync.Mutex
 	now remoteState
 }
 
-func (s *connectionState) change(log *slog.Logger, to remoteState, err error) {
+func (s *connectionState) change(log *slog.Logger, to remoteState, err error) (changed bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.now == to || s.now == stateDisconnected && to == stateBreakerOpen {
-		return
+		return false
 	}
 	s.now = to
 	switch to {
@@ -86,6 +87,7 @@ func (s *connectionState) change(log *slog.Logger, to remoteState, err error) {
 	case stateBreakerOpen:
 		log.Warn("larder: remote tier failing, not asked until a heartbeat succeeds", "error", err)
 	}
+	return true
 }
 
 func (s *connectionState) get() remoteState {
@@ -104,6 +106,7 @@ func (e *events) Invalidated(keys []string) {
 	for _, key := range keys {
 		e.board.Kill(key)
 	}
+	(*Cache)(e).notePush(keys)
 }
 
 // Flushed wakes who waits for a push of a connection that is gone. Entries and
@@ -117,7 +120,9 @@ func (e *events) Connected() {
 	if mode := c.mode(); mode != "" {
 		logger = logger.With("mode", mode)
 	}
-	e.state.change(logger, stateConnected, nil)
+	if e.state.change(logger, stateConnected, nil) {
+		c.tell(Event{Kind: EventState, Detail: "connected"})
+	}
 	c.goRun(c.checkRuns)
 }
 
@@ -125,7 +130,9 @@ func (e *events) Connected() {
 func (e *events) Confirming() { e.board.Kill(untrackedKey) }
 
 func (e *events) Disconnected(err error) {
-	e.state.change(e.opts.Logger, stateDisconnected, err)
+	if e.state.change(e.opts.Logger, stateDisconnected, err) {
+		(*Cache)(e).tell(Event{Kind: EventState, Detail: "disconnected"})
+	}
 }
 
 // jitter returns d, shortened by up to a tenth.

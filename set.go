@@ -92,6 +92,9 @@ func (k *Keyspace[K, V]) setCaptured(ctx context.Context, writes []write[K, V]) 
 	for i := range writes {
 		ops[i] = k.cache.removal(writes[i].r.entry, k.holdOff)
 	}
+	for i := range writes {
+		k.cache.noteInvalidation(targetKey, writes[i].r.entry)
+	}
 	if err := k.cache.remove(ctx, ops); err != nil {
 		return err
 	}
@@ -139,7 +142,7 @@ func (k *Keyspace[K, V]) setRemotely(ctx context.Context, writes []write[K, V]) 
 	defer cancel()
 	replies := make([]Reply, len(ops))
 	sent := clock.Now()
-	c.remote.Do(ctx, ops, replies)
+	c.send(ctx, ops, replies)
 	c.observe(replies[0].Err, sent)
 	for i := range replies {
 		switch {

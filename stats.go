@@ -7,6 +7,7 @@ import (
 
 	"github.com/larder-go/larder/internal/clock"
 	"github.com/larder-go/larder/internal/counter"
+	"github.com/larder-go/larder/internal/histogram"
 )
 
 // source says where the answer of a read came from.
@@ -19,6 +20,7 @@ const (
 	sourceNegative
 	sourceLoad
 	sourceMiss
+	sourceBypass // a load past the remote tier
 	sources
 )
 
@@ -33,6 +35,11 @@ const (
 	refusedError              // the outcome is unknown or nothing was sent
 	refusals
 )
+
+// String is the reason in events and metrics.
+func (r refusal) String() string {
+	return [refusals]string{refusedLease: "lease", refusedGeneration: "generation", refusedEncoding: "encoding", refusedError: "error"}[r]
+}
 
 // spaceStats are the counters of a keyspace.
 type spaceStats struct {
@@ -53,6 +60,11 @@ type spaceStats struct {
 	tooLarge     eventCount
 	tooHeavy     eventCount
 
+	inFlight   atomic.Int64        // loaders that run
+	slowReads  histogram.Histogram // ns, of reads that memory did not answer
+	loadTimes  histogram.Histogram // ns
+	valueBytes histogram.Histogram // of encoded values
+
 	audited, auditUnsettled, auditMemory, auditRemote eventCount
 	loadNanos                                         atomic.Uint64
 }
@@ -67,6 +79,7 @@ func (s *spaceStats) refused(why refusal) { s.refusedBy[why].Add(1) }
 
 func (s *spaceStats) loaded(err error, took time.Duration) {
 	s.loads.Add()
+	s.loadTimes.Observe(uint64(max(took, 0)))
 	s.loadNanos.Add(uint64(took))
 	switch {
 	case errors.Is(err, ErrNotFound):
@@ -86,6 +99,7 @@ type KeyspaceStats struct {
 	RemoteHits   uint64 // answered by Redis
 	NegativeHits uint64 // answered "not found" by Redis
 	Loaded       uint64 // answered by a load, one's own or a shared one
+	LoadedPast   uint64 // of these: by a load past Redis, which could not be asked or trusted
 	Misses       uint64 // Lookups that found nothing
 	Errors       uint64 // reads that returned another error than ErrNotFound and ErrMiss
 
@@ -97,6 +111,12 @@ type KeyspaceStats struct {
 	ClusterWaits uint64        // waits for a lease of another holder
 	Bypassed     uint64        // loads while Redis could not be asked or trusted
 	Shed         uint64        // loads refused by the bulkhead
+
+	LoadsInFlight int // loaders that run at the moment
+	// SlowReads is the time of each read that was not answered by memory at
+	// once, LoadTimes that of each load, in nanoseconds.
+	SlowReads, LoadTimes Distribution
+	ValueBytes           Distribution // sizes of the values that were encoded
 
 	RefusedLease      uint64 // fills refused: the lease was gone
 	RefusedGeneration uint64 // fills refused: a tag changed during the load
@@ -122,6 +142,11 @@ func (s *spaceStats) snapshot() KeyspaceStats {
 		RemoteHits:        s.bySource[sourceRemote].Load(),
 		NegativeHits:      s.bySource[sourceNegative].Load(),
 		Loaded:            s.bySource[sourceLoad].Load(),
+		LoadedPast:        s.bySource[sourceBypass].Load(),
+		LoadsInFlight:     int(s.inFlight.Load()),
+		SlowReads:         readHistogram(&s.slowReads),
+		LoadTimes:         readHistogram(&s.loadTimes),
+		ValueBytes:        readHistogram(&s.valueBytes),
 		Misses:            s.bySource[sourceMiss].Load(),
 		Errors:            s.bySource[sourceError].Load(),
 		Loads:             s.loads.Load(),
@@ -147,6 +172,7 @@ func (s *spaceStats) snapshot() KeyspaceStats {
 		AuditMemory:       s.auditMemory.Load(),
 		AuditRemote:       s.auditRemote.Load(),
 	}
+	k.Loaded += k.LoadedPast
 	k.Reads = k.MemoryHits + k.RemoteHits + k.NegativeHits + k.Loaded + k.Misses + k.Errors
 	return k
 }
@@ -160,8 +186,13 @@ type Stats struct {
 	MemoryEvictions uint64 // entries that left for room
 
 	Invalidations        uint64 // calls of Invalidate, Delete and Clear
+	InvalidationsBy      InvalidationStats
 	InvalidationsPending int    // keys that Redis has not confirmed
 	Pushes               uint64 // keys that other processes changed
+
+	// Remote counts the operations on the remote tier by their names: "get",
+	// "fill", "beat" and so on; those that never occurred are missing.
+	Remote map[string]RemoteStats
 }
 
 // Stats returns the counters. They are read one after the other, so sums may
@@ -174,6 +205,8 @@ func (c *Cache) Stats() Stats {
 		Invalidations:        c.invalidations.Load(),
 		InvalidationsPending: int(c.pending.count.Load()),
 		Pushes:               c.pushes.Load(),
+		InvalidationsBy:      c.named.snapshot(),
+		Remote:               c.meter.snapshot(),
 	}
 	for name, space := range c.spaces {
 		s.Keyspaces[name] = space.stats.snapshot()

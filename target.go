@@ -22,7 +22,9 @@ const (
 	targetTag
 	targetPrefix
 	targetAll
-	targetStrict // no target: how to wait
+	targetStrict  // no target: how to wait
+	targetPattern // not a Target: see Cache.DeletePattern
+	targetKinds
 )
 
 var targetWords = map[targetKind]string{
