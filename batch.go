@@ -33,7 +33,7 @@ func (k *Keyspace[K, V]) GetMany(ctx context.Context, keys []K, load BatchLoader
 				b.fail(err)
 			}
 		}
-		k.stats.slowReads.ObserveN(since(now), uint64(len(seen)))
+		k.stats.slowReads.ObserveN(elapsed(now), uint64(len(seen)))
 		return b.values, err
 	}
 	hits := 0
@@ -53,7 +53,7 @@ func (k *Keyspace[K, V]) GetMany(ctx context.Context, keys []K, load BatchLoader
 	}
 	b.run(ctx)
 	if slow := len(seen) - hits; slow > 0 {
-		k.stats.slowReads.ObserveN(since(now), uint64(slow))
+		k.stats.slowReads.ObserveN(elapsed(now), uint64(slow))
 	}
 	return b.values, b.err
 }

@@ -195,7 +195,7 @@ func (c *Cache) ask(ctx context.Context, ops ...Op) ([]Reply, error) {
 	replies := make([]Reply, len(ops))
 	ctx, cancel := context.WithTimeout(ctx, c.opts.WriteTimeout)
 	defer cancel()
-	c.remote.Do(ctx, ops, replies)
+	c.send(ctx, ops, replies)
 	for i := range replies {
 		if err := replies[i].Err; err != nil && err != ErrWrongType {
 			return nil, err

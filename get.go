@@ -40,7 +40,7 @@ func (k *Keyspace[K, V]) Get(ctx context.Context, key K, load Loader[K, V], opts
 		return k.hand(e.value, e.negative)
 	}
 	value, err := k.getSlow(ctx, key, hash, load, k.readConfig(now, opts))
-	k.stats.slowReads.Observe(since(now))
+	k.stats.slowReads.Observe(elapsed(now))
 	return value, err
 }
 

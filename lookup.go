@@ -22,7 +22,7 @@ func (k *Keyspace[K, V]) Lookup(ctx context.Context, key K, opts ...ReadOption) 
 		return k.hand(e.value, e.negative)
 	}
 	found, err := k.peek(ctx, key, hash, config)
-	k.stats.slowReads.Observe(since(now))
+	k.stats.slowReads.Observe(elapsed(now))
 	if err != nil {
 		if err == ErrMiss {
 			k.stats.count(sourceMiss)

@@ -25,7 +25,7 @@ const (
 var opNames = [meteredOps]string{
 	OpGet: "get", OpAcquire: "acquire", OpTakeover: "takeover", OpFill: "fill", OpRefill: "refill", OpRelease: "release",
 	OpRenew: "renew", OpSet: "set", OpSetNewer: "set_newer", OpDelete: "delete", OpHold: "hold", OpUnhold: "unhold",
-	OpGeneration: "generation", OpBirths: "births", OpTagsSince: "tags_since", OpInspect: "inspect",
+	OpGeneration: "generation", OpBirths: "births", OpTagsSince: "tags_since", OpInspect: "inspect", OpExpire: "expire",
 	opBeat: "beat", opConfirm: "confirm", opDeleteMatching: "delete_matching", opOther: "other",
 }
 
@@ -71,17 +71,17 @@ func (m *remoteMeter) count(kind OpKind, err error) {
 // call counts a call that is no pipeline and began at sent.
 func (m *remoteMeter) call(kind OpKind, err error, sent int64) {
 	m.count(kind, err)
-	m[kind].took.Observe(since(sent))
+	m[kind].took.Observe(elapsed(sent))
 }
 
-// since returns the nanoseconds since the monotonic time sent.
-func since(sent int64) uint64 { return uint64(max(clock.Now()-sent, 0)) }
+// elapsed returns the nanoseconds since the monotonic time sent.
+func elapsed(sent int64) uint64 { return uint64(max(clock.Now()-sent, 0)) }
 
 // send carries out ops as [Remote.Do] does, and counts them.
 func (c *Cache) send(ctx context.Context, ops []Op, replies []Reply) {
 	sent := clock.Now()
 	c.remote.Do(ctx, ops, replies)
-	took := since(sent)
+	took := elapsed(sent)
 	var n [meteredOps]uint64
 	for i := range ops {
 		kind := ops[i].Kind
