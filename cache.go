@@ -111,7 +111,7 @@ func newCache(remote Remote, opts Options) (*Cache, error) {
 // tier tickets still guard generations and flights, and wake who waits for a
 // lease; too few would wake all the others.
 func stripes(memoryBytes int64, shared bool) int {
-	n := int(min(max(memoryBytes, 0)/2048, 1<<24))
+	n := int(min(max(memoryBytes, 0)/2048, 1<<23))
 	if shared {
 		return max(n, 1<<14)
 	}

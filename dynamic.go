@@ -143,7 +143,7 @@ func adoptTags(gens []*generation, reply Reply, sent int64) bool {
 	}
 	for i, g := range gens {
 		copy(g.value[:], reply.Data[i*size:])
-		g.evidence = sent
+		g.evidence.Store(sent)
 	}
 	return true
 }

@@ -2,7 +2,12 @@ package larder
 
 import (
 	"math/bits"
+	"slices"
+	"sync/atomic"
+	"time"
+	"unsafe"
 
+	"github.com/larder-go/larder/internal/clock"
 	"github.com/larder-go/larder/internal/frame"
 	"github.com/larder-go/larder/internal/memory"
 	"github.com/larder-go/larder/internal/ticket"
@@ -11,24 +16,109 @@ import (
 // always is the evidence of entries that no other process can outdate.
 const always int64 = 1<<63 - 1
 
-// head is the part of a memory entry that does not depend on its type: who it
-// belongs to, until when it may be used and what proves it. It is immutable.
-type head struct {
-	owner    *space
+// terms are what a value is kept in memory under.
+type terms struct {
 	hard     int64         // monotonic ns from which it must not be used
 	evidence int64         // when the request was sent that proved it
 	ticket   ticket.Ticket // dies with the first change of the key
 	epoch    *Epoch        // credits later evidence; nil: nothing does
 	tags     []*generation // what else outdates it, the namespace first
-	weight   uint32
 	negative bool
 }
+
+// bond is the part of the terms that many entries share: an entry of its own
+// would cost each of them 40 bytes and a hit another cache line. It is
+// immutable.
+type bond struct {
+	owner    *space
+	epoch    *Epoch // nil: nothing credits later evidence
+	tags     []*generation
+	negative bool
+	settled  bool // no other process can outdate it: evidence is not asked for
+}
+
+// head is the part of a memory entry that does not depend on its type: who it
+// belongs to, until when it may be used and what proves it. It is immutable,
+// and packed: 32 bytes before key and value, where the fields of terms take 80.
+type head struct {
+	*bond
+	stub ticket.Stub
+	hard int64  // monotonic ns from which it must not be used
+	rest uint64 // µs from the evidence to hard, rounded up; the last 16 bits are the weight
+}
+
+const (
+	weightBits = 16
+	maxAge     = 1 << (63 - weightBits) * time.Microsecond // four years: entries live no longer
+)
 
 // entry is what the memory tier holds.
 type entry[K comparable, V any] struct {
 	head
 	key   K
 	value V
+}
+
+// head packs t. Evidence loses less than a microsecond, towards the past.
+func (s *space) head(t *terms, weight uint32) head {
+	hard, age := t.hard, time.Duration(0)
+	if latest := clock.Add(t.evidence, maxAge); hard > latest {
+		hard = latest
+	}
+	if t.evidence != always {
+		age = max(time.Duration(hard-t.evidence), 0) + time.Microsecond - 1
+	}
+	return head{bond: s.bond(t), stub: s.board.Stub(t.ticket), hard: hard,
+		rest: uint64(age/time.Microsecond)<<weightBits | uint64(packWeight(weight))}
+}
+
+// evidence returns when the request was sent that proved h.
+func (h *head) evidence() int64 {
+	if h.settled {
+		return always
+	}
+	return h.hard - int64(h.rest>>weightBits)*1000
+}
+
+// weight returns what h counts against the budget.
+func (h *head) weight() uint32 { return unpackWeight(uint16(h.rest)) }
+
+// A weight is packed into 11 bits and 5 bits to shift them by.
+func packWeight(w uint32) uint16 {
+	shift := max(bits.Len32(w)-11, 0)
+	w = uint32((uint64(w) + 1<<shift - 1) >> shift) // up
+	if w == 1<<11 {
+		w, shift = 1<<10, shift+1
+	}
+	return uint16(shift<<11) | uint16(w)
+}
+
+func unpackWeight(w uint16) uint32 { return uint32(w&(1<<11-1)) << (w >> 11) }
+
+// bonds is how many shared parts each keyspace remembers, a power of two: as
+// many as a namespace has stripes in a cluster.
+const bonds = 64
+
+// bond returns the shared part of t, a remembered one if there is.
+func (s *space) bond(t *terms) *bond {
+	slot := &s.bonds[placeOf(t.tags)&(bonds-1)]
+	if b := slot.Load(); b != nil && b.equals(t) {
+		return b
+	}
+	b := &bond{owner: s, epoch: t.epoch, tags: tagList(t.tags), negative: t.negative, settled: t.evidence == always}
+	slot.Store(b)
+	return b
+}
+
+func placeOf(tags []*generation) (place uint64) {
+	for _, g := range tags {
+		place = (place ^ uint64(uintptr(unsafe.Pointer(g)))) * 0x9E3779B97F4A7C15
+	}
+	return place >> 32
+}
+
+func (b *bond) equals(t *terms) bool {
+	return b.epoch == t.epoch && b.negative == t.negative && b.settled == (t.evidence == always) && slices.Equal(b.tags, t.tags)
 }
 
 // proves reports whether h may be used by a read that demands evidence of at
@@ -41,13 +131,14 @@ type entry[K comparable, V any] struct {
 //  3. the heartbeat behind that push credits the epoch
 //  4. the reader finds new evidence and serves what was outdated long ago
 func (h *head) proves(floor int64) bool {
-	if h.evidence < floor && !h.credited(floor) {
+	b := h.bond
+	if !b.settled && h.evidence() < floor && !b.credited(floor) {
 		return false
 	}
-	if !h.ticket.Live() || h.epoch != nil && !h.epoch.Alive() {
+	if !h.live() || b.epoch != nil && !b.epoch.Alive() {
 		return false
 	}
-	for _, g := range h.tags {
+	for _, g := range b.tags {
 		if !g.live() {
 			return false
 		}
@@ -55,14 +146,17 @@ func (h *head) proves(floor int64) bool {
 	return true
 }
 
-// credited reports whether heartbeats cover h up to floor. The evidence of a
+// live reports whether the key of h was not changed; its tags may be.
+func (h *head) live() bool { return h.owner.board.Live(h.stub) }
+
+// credited reports whether heartbeats cover b up to floor. The evidence of a
 // tagged entry is the least of its connections'.
-func (h *head) credited(floor int64) bool {
-	if h.epoch == nil || h.epoch.AsOf() < floor {
+func (b *bond) credited(floor int64) bool {
+	if b.epoch == nil || b.epoch.AsOf() < floor {
 		return false
 	}
-	for _, g := range h.tags {
-		if g.epoch != h.epoch && g.evidence < floor && g.epoch.AsOf() < floor {
+	for _, g := range b.tags {
+		if g.epoch != b.epoch && g.evidence.Load() < floor && g.epoch.AsOf() < floor {
 			return false
 		}
 	}
@@ -70,11 +164,12 @@ func (h *head) credited(floor int64) bool {
 }
 
 // generation is a copy of a tag's generation as one read found it. Like an
-// entry it is immutable and dies by its ticket.
+// entry it dies by its ticket; until then later reads that find the same only
+// raise its evidence.
 type generation struct {
 	key      string
 	value    frame.Generation
-	evidence int64
+	evidence atomic.Int64
 	ticket   ticket.Ticket
 	epoch    *Epoch
 	held     bool           // the tag is held off: no generation, and none may be made
@@ -92,11 +187,27 @@ func anyHeld(gens []*generation) bool {
 
 func (g *generation) live() bool { return g.ticket.Live() && g.epoch.Alive() }
 
+// confirmed reports whether later, which is live, found what g is a copy of,
+// under the same ticket and epoch. Then g has its evidence as well, and entries
+// that were kept at different times share it.
+func (g *generation) confirmed(later *generation) bool {
+	if g.value != later.value || g.ticket != later.ticket || g.epoch != later.epoch {
+		return false
+	}
+	sent := later.evidence.Load()
+	for {
+		old := g.evidence.Load()
+		if sent <= old || g.evidence.CompareAndSwap(old, sent) {
+			return true
+		}
+	}
+}
+
 // memoryTier finds entries by the hash of keyspace and key. Two keys with one
 // hash displace each other.
 type memoryTier = memory.Tier[uint64, head]
 
-func weighHead(h *head) uint32 { return h.weight }
+func weighHead(h *head) uint32 { return h.weight() }
 
 // frontSlots returns how many entries the front of a budget finds: few enough
 // to stay in the processor's cache, which is what makes it worth having.
@@ -128,7 +239,8 @@ func (c *Cache) ticketsOf(deps []string) []*generation {
 	for _, dep := range deps {
 		g := c.gens.copies.Get(dep)
 		if g == nil || g.epoch != standing || !g.live() {
-			g = &generation{key: dep, epoch: standing, evidence: always, ticket: c.board.Issue(dep)}
+			g = &generation{key: dep, epoch: standing, ticket: c.board.Issue(dep)}
+			g.evidence.Store(always)
 			g.alone[0] = g
 			if c.remote == nil {
 				c.gens.copies.Put(dep, g, 1)

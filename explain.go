@@ -127,8 +127,8 @@ func (k *Keyspace[K, V]) Explain(ctx context.Context, key K) (Explanation, error
 
 // explainCopy judges a memory entry as a read at now would.
 func (c *Cache) explainCopy(h *head, now int64) MemoryCopy {
-	m := MemoryCopy{Keyspace: h.owner.name, Negative: h.negative, Left: time.Duration(h.hard - now), Weight: int(h.weight), Evidence: -1}
-	evidence := h.evidence
+	m := MemoryCopy{Keyspace: h.owner.name, Negative: h.negative, Left: time.Duration(h.hard - now), Weight: int(h.weight()), Evidence: -1}
+	evidence := h.evidence()
 	if h.epoch != nil && h.epoch.AsOf() > evidence {
 		evidence = h.epoch.AsOf()
 	}
@@ -138,7 +138,7 @@ func (c *Cache) explainCopy(h *head, now int64) MemoryCopy {
 	switch {
 	case now >= h.hard:
 		m.Why = "it is past its hard deadline"
-	case !h.ticket.Live():
+	case !h.live():
 		m.Why = "its key was changed or invalidated"
 	case h.epoch != nil && !h.epoch.Alive():
 		m.Why = "the connection it was read on has ended or was flushed"

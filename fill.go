@@ -106,7 +106,7 @@ func (k *Keyspace[K, V]) land(l *landing[K, V], reply Reply, again *ensuring) {
 	}
 	gens := make([]*generation, len(l.r.deps))
 	again.fill(l.r.deps, gens)
-	k.keep(l.r, head{hard: l.hard, evidence: l.sent, ticket: t, epoch: l.epoch, tags: tagList(gens),
+	k.keep(l.r, &terms{hard: l.hard, evidence: l.sent, ticket: t, epoch: l.epoch, tags: gens,
 		negative: l.o.negative}, l.o.value, l.size)
 }
 
@@ -146,11 +146,14 @@ func (e *ensuring) reread(deps []string) {
 func (e *ensuring) adoptFound(replies []Reply, sent int64) {
 	found := e.drafts[:0]
 	for i, g := range e.drafts {
-		g.evidence = sent
+		g.evidence.Store(sent)
 		present, err := e.cache.gens.accept(g, replies[i])
 		e.err = firstOf(e.err, err)
 		if present != nil {
 			found = append(found, present)
+			if e.index != nil {
+				e.index[g.key] = present
+			}
 		} else if e.index != nil {
 			delete(e.index, g.key)
 		}

@@ -53,7 +53,7 @@ func (gs *generations) proven(keys []string, floor int64, gens []*generation) (l
 		if g == nil {
 			return 0, false
 		}
-		evidence := max(g.evidence, g.epoch.AsOf()) // before the ticket, as in head.proves
+		evidence := max(g.evidence.Load(), g.epoch.AsOf()) // before the ticket, as in head.proves
 		if evidence < floor || !g.live() {
 			return 0, false
 		}
@@ -140,7 +140,7 @@ func (gs *generations) send(ctx context.Context, r *generationRead, entry string
 		reply, rest = replies[0], replies[1:]
 	}
 	for i, g := range drafts {
-		g.evidence = now
+		g.evidence.Store(now)
 		if r.found[g.key], r.err = gs.accept(g, rest[i]); r.err != nil {
 			return reply
 		}
@@ -181,7 +181,8 @@ func (gs *generations) draft(key string) (*generation, error) {
 }
 
 // accept completes a draft by a reply. It keeps the copy if nothing changed
-// since it was drafted, and returns nil if Redis has no generation.
+// since it was drafted, or returns the one it has already; nil if Redis has no
+// generation.
 func (gs *generations) accept(g *generation, reply Reply) (*generation, error) {
 	switch {
 	case reply.Err != nil:
@@ -197,9 +198,13 @@ func (gs *generations) accept(g *generation, reply Reply) (*generation, error) {
 		return nil, ErrUnavailable
 	}
 	copy(g.value[:], reply.Data)
-	if g.live() {
-		gs.copies.Put(g.key, g, 1)
+	if !g.live() {
+		return g, nil
 	}
+	if known := gs.copies.Get(g.key); known != nil && known.confirmed(g) {
+		return known, nil
+	}
+	gs.copies.Put(g.key, g, 1)
 	return g, nil
 }
 

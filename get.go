@@ -482,9 +482,9 @@ func (k *Keyspace[K, V]) accept(r *request[K, V], l *look, e *frame.Entry, found
 	}
 	if k.memory != nil {
 		left := time.Duration(e.Hard-l.epoch.serverTime(l.sent)) * time.Millisecond
-		h := head{hard: clock.Add(l.sent, left), evidence: found.evidence, ticket: l.ticket, epoch: l.epoch,
-			tags: tagList(l.gens), negative: e.Negative}
-		k.keep(r, h, value, len(e.Payload))
+		t := terms{hard: clock.Add(l.sent, left), evidence: found.evidence, ticket: l.ticket, epoch: l.epoch,
+			tags: l.gens, negative: e.Negative}
+		k.keep(r, &t, value, len(e.Payload))
 	}
 	return verdictHit
 }
@@ -522,21 +522,19 @@ func (k *Keyspace[K, V]) judgeForeign(ctx context.Context, r *request[K, V], l *
 	return verdictHit
 }
 
-// keep puts a value into memory under h.
-func (k *Keyspace[K, V]) keep(r *request[K, V], h head, value V, encoded int) {
+// keep puts a value into memory under t.
+func (k *Keyspace[K, V]) keep(r *request[K, V], t *terms, value V, encoded int) {
 	size := encoded
 	if k.opts.Size != nil {
 		size = k.opts.Size(value)
 	} else if encoded < 0 {
 		size = sizeOf(value)
 	}
-	if !h.ticket.Live() {
+	if !t.ticket.Live() {
 		return // outdated already; what is there now may be newer
 	}
-	h.owner = &k.space
-	h.weight = weightOf(size, len(h.tags))
-	e := &entry[K, V]{head: h, key: r.key, value: value}
-	if !k.memory.Put(r.hash, &e.head, h.weight) {
+	e := &entry[K, V]{head: k.head(t, weightOf(size, len(t.tags))), key: r.key, value: value}
+	if !k.memory.Put(r.hash, &e.head, e.weight()) {
 		k.stats.tooHeavy.Add()
 	}
 }

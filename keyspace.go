@@ -10,11 +10,13 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 	"unsafe"
 
 	"github.com/larder-go/larder/internal/clock"
 	"github.com/larder-go/larder/internal/flight"
+	"github.com/larder-go/larder/internal/ticket"
 )
 
 // Loader reads the value of key from its source. It returns [ErrNotFound] when
@@ -36,6 +38,7 @@ type Keyspace[K comparable, V any] struct {
 // space is the part of a keyspace that does not depend on its types.
 type space struct {
 	cache    *Cache
+	board    *ticket.Board // of cache
 	name     string
 	seed     maphash.Seed
 	mixer    uint64      // random
@@ -50,6 +53,7 @@ type space struct {
 	prefixes []string
 	dynamic  bool               // loaders may add tags
 	nameOf   func(*head) string // the name of an entry of this keyspace
+	bonds    [bonds]atomic.Pointer[bond]
 }
 
 // NewKeyspace declares the keyspace called name in cache. It fails for an
@@ -72,6 +76,7 @@ func newKeyspace[K comparable, V any](cache *Cache, name string, opts KeyspaceOp
 	}
 	k := &Keyspace[K, V]{opts: opts, auditor: newAuditor(opts.Audit), space: space{
 		cache:    cache,
+		board:    cache.board,
 		name:     name,
 		seed:     maphash.MakeSeed(),
 		mixer:    rand.Uint64(),

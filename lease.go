@@ -166,12 +166,19 @@ func (e *ensuring) send(ctx context.Context) error {
 // adopt completes the drafts by the replies to ops.
 func (e *ensuring) adopt(replies []Reply, sent int64) {
 	for i, g := range e.drafts {
-		g.evidence = sent
+		g.evidence.Store(sent)
 		found, err := e.cache.gens.accept(g, replies[i])
 		if err == nil && found == nil {
 			err = fmt.Errorf("larder: generation was not created: %w", frame.ErrCorrupt)
 		}
 		e.err = firstOf(e.err, err)
+		if err != nil {
+			continue
+		}
+		e.drafts[i] = found
+		if e.index != nil {
+			e.index[g.key] = found
+		}
 	}
 }
 

@@ -285,18 +285,18 @@ func (k *Keyspace[K, V]) keepLocally(r *request[K, V], p *permit, o *outcome[V],
 	if k.memory == nil {
 		return
 	}
-	h := head{ticket: p.ticket, evidence: o.evidence, tags: p.gens, negative: o.negative}
+	t := terms{ticket: p.ticket, evidence: o.evidence, tags: p.gens, negative: o.negative}
 	switch {
 	case p.kind == bypassNone:
-		h.evidence, h.hard = always, clock.Add(o.evidence, ttl)
+		t.evidence, t.hard = always, clock.Add(o.evidence, ttl)
 	case p.kind == bypassMemory:
-		h.evidence, h.epoch, h.hard = p.least, p.epoch, clock.Add(o.evidence, ttl)
+		t.evidence, t.epoch, t.hard = p.least, p.epoch, clock.Add(o.evidence, ttl)
 	case k.holdOff > 0:
 		return // the source may lag behind, and Redis cannot say so
 	default: // nothing vouches for it: at most MaxStaleness, by arithmetic
-		h.hard = clock.Add(o.evidence, min(ttl, k.cache.opts.MaxStaleness))
+		t.hard = clock.Add(o.evidence, min(ttl, k.cache.opts.MaxStaleness))
 	}
-	k.keep(r, h, o.value, -1)
+	k.keep(r, &t, o.value, -1)
 	// Looked at after the insertion: a sweep that ended the ticket later finds
 	// the entry.
 	if p.kind == bypassNone && !p.sweep.Live() {

@@ -129,7 +129,7 @@ func (c *Cache) forget(pattern string) (n int) {
 		return 0
 	}
 	for hash, h := range c.memory.All() {
-		if name := h.owner.nameOf(h); h.ticket.Live() && glob.Match(pattern, name) {
+		if name := h.owner.nameOf(h); h.live() && glob.Match(pattern, name) {
 			c.board.Kill(name)
 			c.memory.Delete(hash)
 			n++

@@ -138,8 +138,8 @@ func (k *Keyspace[K, V]) closeCapture(a *capture[K, V], heads heads) {
 		a.p = &permit{kind: bypassMemory, epoch: a.epoch, gens: a.gens, ticket: a.ticket, least: a.least, heads: heads}
 		return
 	}
-	h := head{ticket: a.ticket, epoch: a.epoch, evidence: a.least, tags: a.gens, hard: e.hard, negative: e.negative}
-	k.keep(a.r, h, e.value, int(e.weight-weightOf(0, len(e.tags))))
+	t := terms{ticket: a.ticket, epoch: a.epoch, evidence: a.least, tags: a.gens, hard: e.hard, negative: e.negative}
+	k.keep(a.r, &t, e.value, int(e.weight()-weightOf(0, len(e.tags))))
 	a.found = outcome[V]{value: e.value, negative: e.negative, source: sourceMemory, shared: true,
 		evidence: a.least, proof: a.proof}
 }

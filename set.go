@@ -80,7 +80,7 @@ func (k *Keyspace[K, V]) setLocally(writes []write[K, V]) {
 		if k.memory == nil {
 			continue
 		}
-		k.keep(&w.r, head{ticket: k.cache.board.Issue(w.r.entry), evidence: always,
+		k.keep(&w.r, &terms{ticket: k.cache.board.Issue(w.r.entry), evidence: always,
 			hard: clock.Add(clock.Now(), w.ttl), tags: k.cache.ticketsOf(w.r.deps)}, w.value, -1)
 	}
 }
@@ -104,7 +104,7 @@ func (k *Keyspace[K, V]) setCaptured(ctx context.Context, writes []write[K, V]) 
 		if err != nil || p == nil || p.kind != bypassMemory || k.memory == nil {
 			continue // not kept; the next read loads
 		}
-		k.keep(&w.r, head{ticket: p.ticket, epoch: p.epoch, evidence: p.least, tags: p.gens,
+		k.keep(&w.r, &terms{ticket: p.ticket, epoch: p.epoch, evidence: p.least, tags: p.gens,
 			hard: clock.Add(clock.Now(), w.ttl)}, w.value, -1)
 	}
 	return nil

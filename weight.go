@@ -11,7 +11,7 @@ import (
 func weightOf(size, tags int) uint32 {
 	total := size + int(unsafe.Sizeof(head{})) + memory.Overhead
 	if tags > 1 {
-		total += tags * 8
+		total += tags*8 + int(unsafe.Sizeof(bond{}))
 	}
 	return uint32(min(total, 1<<31))
 }

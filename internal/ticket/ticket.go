@@ -16,6 +16,7 @@ import (
 	"math/bits"
 	"sync"
 	"sync/atomic"
+	"unsafe"
 )
 
 const waiterShards = 64
@@ -45,10 +46,34 @@ type Ticket struct {
 	version uint64
 }
 
+// A Stub is a [Ticket] in half the room, for whoever keeps many. It forgets the
+// board, and all of the version but 40 bits: it would come to life again after
+// 2^40 kills of its stripe, which is a kill every microsecond for 12 days.
+type Stub uint64
+
+const (
+	indexBits   = 24
+	versionBits = 64 - indexBits
+)
+
+// Stub returns the stub of t, which the board must have issued.
+func (b *Board) Stub(t Ticket) Stub {
+	i := (uintptr(unsafe.Pointer(t.stripe)) - uintptr(unsafe.Pointer(&b.stripes[0]))) / unsafe.Sizeof(b.stripes[0])
+	return Stub(uint64(i)<<versionBits | t.version&(1<<versionBits-1))
+}
+
+// Live is [Ticket.Live] for a stub of this board.
+func (b *Board) Live(s Stub) bool {
+	return (b.stripes[s>>versionBits].Load()^uint64(s))<<indexBits == 0
+}
+
+// maxEntries leaves room for controlStripes in the index of a [Stub].
+const maxEntries = 1 << (indexBits - 1)
+
 // NewBoard returns a board with at least n stripes for entries, 8 bytes each; n
-// is raised to a power of two and to 64.
+// is raised to a power of two and to 64, and is at most 1<<23.
 func NewBoard(n int) *Board {
-	entries := uint64(1) << bits.Len64(uint64(max(n, 64)-1))
+	entries := uint64(1) << bits.Len64(uint64(min(max(n, 64), maxEntries)-1))
 	return &Board{seed: maphash.MakeSeed(), entries: entries, stripes: make([]atomic.Uint64, entries+controlStripes)}
 }
 

@@ -213,3 +213,40 @@ func BenchmarkLive(b *testing.B) {
 		ticket.Live()
 	}
 }
+
+// TestStubLivesAndDiesWithItsTicket holds that half the room is enough: for
+// entries and control keys, in small boards and in the largest.
+func TestStubLivesAndDiesWithItsTicket(t *testing.T) {
+	for _, n := range []int{0, 1 << 16, 1 << 30} {
+		b := NewBoard(n)
+		for _, key := range []string{"a", "b", "c", "#tag", "#log"} {
+			for range 3 {
+				b.Kill(key)
+			}
+			ticket := b.Issue(key)
+			stub := b.Stub(ticket)
+			if !b.Live(stub) {
+				t.Errorf("%d stripes: the stub of %s is dead at birth", n, key)
+			}
+			b.Kill(key)
+			if b.Live(stub) || !b.Live(b.Stub(b.Issue(key))) {
+				t.Errorf("%d stripes: the stub of %s survived a kill, or the next one did not live", n, key)
+			}
+		}
+	}
+}
+
+// TestStubOfAnOldStripe holds that a stub of a stripe that was killed more often
+// than a stub can count is told apart from the ones of late.
+func TestStubOfAnOldStripe(t *testing.T) {
+	b := NewBoard(0)
+	b.stripes[b.index("a")].Store(5<<versionBits + 1<<versionBits - 1)
+	stub := b.Stub(b.Issue("a"))
+	if !b.Live(stub) {
+		t.Error("dead at birth")
+	}
+	b.Kill("a")
+	if b.Live(stub) || !b.Live(b.Stub(b.Issue("a"))) {
+		t.Error("survived a kill, or the next one did not live")
+	}
+}
