@@ -138,6 +138,30 @@ func ExampleKeyspace_Set() {
 	// {7 nightly} <nil>
 }
 
+// SetVersion hands on the row that an UPDATE … RETURNING gave back: where the
+// entry is cached, nobody needs to load it again, and the highest version stays
+// in whichever order the calls arrive.
+func ExampleKeyspace_SetVersion() {
+	a, b := newCluster()
+	defer a.Close()
+	defer b.Close()
+	ctx := context.Background()
+	load := func(ctx context.Context, id int64) (Suite, error) {
+		larder.LoadFrom(ctx).Version(1) // the row's version
+		return loadSuite(ctx, id)
+	}
+	suites := suitesOf(b)
+	suitesOf(a).Get(ctx, 1, load)
+	fmt.Println(suites.SetVersion(ctx, 1, Suite{1, "third"}, 3))
+	fmt.Println(suites.SetVersion(ctx, 1, Suite{1, "second"}, 2))
+	fmt.Println(suites.Get(ctx, 1, load))
+	// Output:
+	// loading suite 1
+	// <nil>
+	// <nil>
+	// {1 third} <nil>
+}
+
 // Delete makes an entry outdated, here and in every other process.
 func ExampleKeyspace_Delete() {
 	a, b := newCluster()

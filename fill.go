@@ -163,7 +163,7 @@ func (e *ensuring) adoptFound(replies []Reply, sent int64) {
 
 // encode returns the bytes of an entry and the size of its payload.
 func (k *Keyspace[K, V]) encode(r *request[K, V], p *permit, o *outcome[V], hard int64) (data []byte, size int, err error) {
-	e := frame.Entry{ID: newToken(), Codec: frame.Codec(k.codec), Negative: o.negative, Hard: hard, Soft: hard,
+	e := frame.Entry{ID: newToken(), Codec: frame.Codec(k.codec), Negative: o.negative, Hard: hard, Soft: hard, Version: o.version,
 		HasNamespace: true, Namespace: p.gens[0].value}
 	var payload []byte
 	if !o.negative {

@@ -107,10 +107,11 @@ type outcome[V any] struct {
 	err      error
 	negative bool
 	source   source
-	shared   bool  // joiners may use it if the evidence suffices
-	raise    bool  // err is a [*PanicError] of this load: the leader panics
-	evidence int64 // send time of the proving request
-	proof    int   // its number in the flight; 0: only evidence counts
+	shared   bool   // joiners may use it if the evidence suffices
+	raise    bool   // err is a [*PanicError] of this load: the leader panics
+	evidence int64  // send time of the proving request
+	proof    int    // its number in the flight; 0: only evidence counts
+	version  uint64 // of the source, if its loader said it
 }
 
 // panicAgain raises the panic of a loader where its load was led.

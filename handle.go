@@ -12,10 +12,11 @@ import (
 type Load struct {
 	dynamic bool
 
-	mu   sync.Mutex
-	tags []string
-	ttl  time.Duration
-	keep bool
+	mu      sync.Mutex
+	tags    []string
+	ttl     time.Duration
+	version uint64
+	keep    bool
 }
 
 type loadKey struct{}
@@ -62,6 +63,18 @@ func (l *Load) TTL(ttl time.Duration) {
 	l.ttl = ttl
 }
 
+// Version says which version of the source the value is, for
+// [Keyspace.SetVersion]: read it together with the value, from the same row or
+// snapshot. Of a batch, all entries get it. It panics on version 0.
+func (l *Load) Version(version uint64) {
+	if version == 0 {
+		panic("larder: Load.Version of 0, versions begin with 1")
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.version = version
+}
+
 // DoNotStore makes the value an answer for those who wait now and nothing
 // more.
 func (l *Load) DoNotStore() {
@@ -75,6 +88,13 @@ func (l *Load) read() (tags []string, ttl time.Duration, keep bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.tags, l.ttl, l.keep
+}
+
+// sourceVersion returns what the loader said, 0 if nothing.
+func (l *Load) sourceVersion() uint64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.version
 }
 
 // handle returns the context of a load with its handle.

@@ -245,6 +245,7 @@ func loadError(ctx context.Context, err error) error {
 // may be used by who waited before the load began.
 func (k *Keyspace[K, V]) store(ctx context.Context, f *flight.Flight[guard, outcome[V]], r *request[K, V], p *permit, o *outcome[V], said *Load) (l *landing[K, V], keeps bool) {
 	tags, ttl, keep := said.read()
+	o.version = said.sourceVersion()
 	switch {
 	case o.negative:
 		ttl = k.opts.NegativeTTL

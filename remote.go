@@ -134,10 +134,11 @@ const (
 	// if KeepHold is set and K is a hold-off, which stays.
 	OpSet
 	// OpSetNewer replaces K by Value for TTL if K is a value of a lower source
-	// version than Version, keeping the generations K has (Value has none); it
-	// deletes a lease, a value without a source version or a corrupt one, of
-	// which nobody knows whether they are older, and leaves everything else.
-	// Replies Done if K changed, otherwise Refused.
+	// version than Version, keeping the generations K has, whatever Value has.
+	// It deletes everything of which nobody knows whether it is older: a lease,
+	// a value without a source version, a corrupt or a foreign one. A value
+	// that is not older and a hold-off stay. Replies Done if K changed,
+	// otherwise Refused.
 	OpSetNewer
 	// OpDelete deletes K. Replies Done, Absent if there was nothing, or Held
 	// if KeepHold is set and K is a hold-off, which stays.

@@ -74,7 +74,7 @@ var outcomes = map[larder.OpKind]map[string]string{
 	},
 	larder.OpSetNewer: {
 		"absent": "Refused absent", "mine": "Done absent", "other": "Done absent", "value": "Done absent",
-		"corrupt": "Done absent", "foreign": "Refused foreign", "hold": "Refused hold",
+		"corrupt": "Done absent", "foreign": "Done absent", "hold": "Refused hold",
 		"older": "Done version", "version": "Refused version", "later": "Refused later",
 	},
 	larder.OpUnhold: {

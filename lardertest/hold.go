@@ -47,19 +47,12 @@ func (s *Server) hold(c *conn, op *larder.Op, it *item) larder.Reply {
 
 // setNewer replaces an older value, keeping what it depends on.
 func (s *Server) setNewer(c *conn, op *larder.Op, it *item) larder.Reply {
-	if it == nil {
-		return larder.Reply{State: larder.Refused}
-	}
-	switch frame.KindOf(it.data) {
-	case frame.Lease:
-		s.remove(op.Key, c)
-		return larder.Reply{State: larder.Done}
-	case frame.Value:
-	default:
+	if it == nil || isHold(it) {
 		return larder.Reply{State: larder.Refused}
 	}
 	var old, next frame.Entry
-	if err := frame.Parse(it.data, &old); err != nil || old.Version == 0 {
+	known := frame.KindOf(it.data) == frame.Value && frame.Parse(it.data, &old) == nil
+	if !known || old.Version == 0 {
 		s.remove(op.Key, c)
 		return larder.Reply{State: larder.Done}
 	}

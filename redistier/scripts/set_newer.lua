@@ -95,14 +95,10 @@ if not v then
   return 0
 end
 local kind = string.byte(v, 1)
-if kind == 0xF9 then
-  redis.call('DEL', KEYS[1])
-  return 1
-end
-if kind ~= 0xFA then
+if kind == 0xFB then
   return 0
 end
-local old = parts(v)
+local old = kind == 0xFA and parts(v)
 if not old or not old.version then
   redis.call('DEL', KEYS[1]) -- nobody knows whether it is older
   return 1
