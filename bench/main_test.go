@@ -121,5 +121,5 @@ func ms(d time.Duration) float64 { return float64(d) / float64(time.Millisecond)
 
 // startRedis starts the server of a benchmark.
 func startRedis(tb testing.TB, args ...string) *lardertest.RedisServer {
-	return lardertest.StartRedis(tb, lardertest.RedisOptions{Args: args})
+	return lardertest.StartRedis(tb, lardertest.RedisOptions{Args: args, AllRights: true})
 }

@@ -70,7 +70,7 @@ func standaloneScenes(t *testing.T, play func(scene)) {
 			func(on stage, i int) { on.other("SET", fmt.Sprint("filler:", i%40), strings.Repeat("x", 30_000)) }},
 		{"SCRIPT FLUSH", lardertest.RedisOptions{}, 20 * time.Millisecond, command("SCRIPT", "FLUSH")},
 		{"FLUSHALL", lardertest.RedisOptions{}, 60 * time.Millisecond, command("FLUSHALL")},
-		{"full tracking table", lardertest.RedisOptions{Args: []string{"--tracking-table-max-keys", "10"}}, time.Hour, func(stage, int) {}},
+		{"full tracking table", lardertest.RedisOptions{AllRights: true, Args: []string{"--tracking-table-max-keys", "10"}}, time.Hour, func(stage, int) {}},
 	} {
 		s := lardertest.StartRedis(t, c.options)
 		on := stage{s: s, p: lardertest.StartProxy(t, s.Addr()), door: lardertest.OpenBackDoor(t, s)}

@@ -229,7 +229,7 @@ func (c *Cluster) MoveSlot(tb testing.TB, slot int, to *RedisServer) {
 		if keys == "" {
 			break
 		}
-		args := append([]string{"MIGRATE", to.Host(), strconv.Itoa(to.Port()), "", "0", "5000", "KEYS"}, strings.Split(keys, "\n")...)
+		args := append([]string{"MIGRATE", to.Host(), strconv.Itoa(to.Port()), "", "0", "5000", "AUTH2", operator, operator, "KEYS"}, strings.Split(keys, "\n")...)
 		c.must(tb, from, args...)
 	}
 	for _, s := range []*RedisServer{to, from} {

@@ -54,7 +54,12 @@ func sameTag(key int) (keys []int) {
 
 func newNode(t *testing.T, c *lardertest.Checker, s *lardertest.RedisServer, staleness time.Duration, opts ...larder.ReadOption) *node {
 	t.Helper()
-	cache, err := redistier.Open(t.Context(), redistier.Config{Address: s.Addr()}, larder.Options{AcknowledgedStrict: true,
+	return openOn(t, c, redistier.Config{Address: s.Addr()}, staleness, opts...)
+}
+
+func openOn(t *testing.T, c *lardertest.Checker, cfg redistier.Config, staleness time.Duration, opts ...larder.ReadOption) *node {
+	t.Helper()
+	cache, err := redistier.Open(t.Context(), cfg, larder.Options{AcknowledgedStrict: true,
 		Namespace: "consistency", MaxStaleness: staleness, Logger: slog.New(slog.NewTextHandler(io.Discard, nil)),
 	})
 	if err != nil {

@@ -6,11 +6,13 @@ import (
 	"time"
 
 	"github.com/larder-go/larder/lardertest"
+	"github.com/larder-go/larder/redistier"
 )
 
 // TestConsistencyOverflow holds P2 and P3 where Redis forgets keys while it
 // executes commands of the very node that keeps them: for lack of memory, or
 // because its tracking table is full. With NOLOOP it tells that node nothing.
+// Clients that may not ask for the limit of the table are told.
 func TestConsistencyOverflow(t *testing.T) {
 	const staleness = 250 * time.Millisecond
 	squeezes := map[string][2][]string{
@@ -20,9 +22,14 @@ func TestConsistencyOverflow(t *testing.T) {
 	for name, squeeze := range squeezes {
 		for _, strict := range []bool{false, true} {
 			t.Run(name+map[bool]string{true: "/strict"}[strict], func(t *testing.T) {
-				s := lardertest.StartRedis(t, lardertest.RedisOptions{Args: []string{"--maxmemory-policy", "allkeys-random"}})
+				cfg := redistier.Config{TrackingTableKeys: 10}
+				if strict || name == "memory" {
+					cfg.TrackingTableKeys = 0
+				}
+				s := lardertest.StartRedis(t, lardertest.RedisOptions{AllRights: cfg.TrackingTableKeys == 0, Args: []string{"--maxmemory-policy", "allkeys-random"}})
+				cfg.Address = s.Addr()
 				c := lardertest.NewChecker(lardertest.CheckerOptions{SlowLoad: slowest})
-				a, b := newNode(t, c, s, staleness), newNode(t, c, s, staleness)
+				a, b := openOn(t, c, cfg, staleness), openOn(t, c, cfg, staleness)
 				a.strict, b.strict = strict, strict
 				set := func(args []string) {
 					if _, err := s.Command("CONFIG", "SET", args[0], args[1]); err != nil {

@@ -43,6 +43,14 @@ type RedisOptions struct {
 	Unix bool
 	// Password is the password of the default user; empty: none.
 	Password string
+	// AllRights lets the default user do everything. By default it may do what
+	// the documentation of package redistier says that Larder needs, and no
+	// more, so that every test is one of those rights too; Command and what
+	// else this package does to a server are not bound by them.
+	AllRights bool
+	// ACLFile names a file of users to use instead. It must have the user that
+	// [OperatorUser] describes.
+	ACLFile string
 	// Args are further directives: "--maxmemory", "2mb".
 	Args []string
 
@@ -51,6 +59,21 @@ type RedisOptions struct {
 
 // ErrNoRedis reports that there is no program to start a Redis server with.
 var ErrNoRedis = errors.New("lardertest: no redis-server program; install the package redis-server or set LARDER_REDIS_SERVER")
+
+// operator is the user, and its password, by whom this package disturbs servers.
+const operator = "lardertest"
+
+// OperatorUser is the line of an ACL file for that user.
+const OperatorUser = "user " + operator + " on >" + operator + " ~* &* +@all\n"
+
+// ClientRights returns the commands of the ACL user that Larder needs, as ACL
+// rules.
+func ClientRights() []string {
+	return strings.Fields(`-@all +hello +client|id +client|tracking +client|setname +info +time +ping +select
+		+get +mget +set +del +unlink +exists +getrange +pttl +pexpire +scan
+		+lindex +lrange +lpush +ltrim +hset +hget +hgetall +hdel +hincrby
+		+eval +evalsha +script|load +cluster|slots +cluster|nodes`)
+}
 
 // startTimeout is how long a server may take to answer its first PING.
 const startTimeout = 20 * time.Second
@@ -241,10 +264,10 @@ func (s *RedisServer) Command(args ...string) (string, error) {
 
 func (s *RedisServer) dial(timeout time.Duration) (*respConn, error) {
 	c, err := dialRESP(s.Addr(), timeout)
-	if err != nil || s.opts.Password == "" {
+	if err != nil || s.opts.sentinel != "" {
 		return c, err
 	}
-	if _, err := c.do("AUTH", s.opts.Password); err != nil {
+	if _, err := c.do("AUTH", operator, operator); err != nil {
 		c.close()
 		return nil, err
 	}
@@ -268,10 +291,25 @@ func (s *RedisServer) args() []string {
 	if s.opts.Unix {
 		args = append(args, "--unixsocket", s.Socket())
 	}
-	if s.opts.Password != "" {
-		args = append(args, "--requirepass", s.opts.Password)
+	return append(append(args, s.users()...), s.opts.Args...)
+}
+
+// users returns the directives about who may do what.
+func (s *RedisServer) users() []string {
+	args := []string{"--masteruser", operator, "--masterauth", operator}
+	if s.opts.ACLFile != "" {
+		return append(args, "--aclfile", s.opts.ACLFile)
 	}
-	return append(args, s.opts.Args...)
+	args = append(args, "--user", operator, "on", ">"+operator, "~*", "&*", "+@all", "--user", "default", "on", "~*")
+	if s.opts.Password != "" {
+		args = append(args, ">"+s.opts.Password)
+	} else {
+		args = append(args, "nopass")
+	}
+	if s.opts.AllRights {
+		return append(args, "&*", "+@all")
+	}
+	return append(append(args, "resetchannels"), ClientRights()...)
 }
 
 func (s *RedisServer) configPath() string { return filepath.Join(s.opts.Dir, "sentinel.conf") }

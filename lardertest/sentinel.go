@@ -30,7 +30,8 @@ func StartSentinel(tb testing.TB, opts ...RedisOptions) *Sentinel {
 	o.Args = append(append([]string(nil), o.Args...), "--replicaof", master.Host(), fmt.Sprint(master.Port()))
 	s := &Sentinel{Servers: []*RedisServer{master, StartRedis(tb, o)}}
 	config := fmt.Sprintf("sentinel monitor %[1]s %[2]s %[3]d 2\nsentinel down-after-milliseconds %[1]s 500\n"+
-		"sentinel failover-timeout %[1]s 1000\n", SentinelMaster, master.Host(), master.Port())
+		"sentinel failover-timeout %[1]s 1000\nsentinel auth-user %[1]s %[4]s\nsentinel auth-pass %[1]s %[4]s\n",
+		SentinelMaster, master.Host(), master.Port(), operator)
 	for range 3 {
 		s.Sentinels = append(s.Sentinels, StartRedis(tb, RedisOptions{sentinel: config}))
 	}

@@ -55,6 +55,12 @@ type Config struct {
 	// and costs latency with a few. Default: 0, none.
 	FlushDelay time.Duration
 
+	// TrackingTableKeys is the directive tracking-table-max-keys of the servers,
+	// for users who may not ask for it with CONFIG GET: [Config.Username] is
+	// never used to ask, as the same right shows passwords. A table that is
+	// smaller than said here overflows unnoticed, and memory is stale for
+	// longer than MaxStaleness. Default: 1,000,000, as in Redis.
+	TrackingTableKeys int64
 	// NoTracking asks for no pushes, as if the server offered none: memory
 	// then keeps entries for a quarter of MaxStaleness. A server that does
 	// not push is noticed without it. Default: false.
@@ -134,6 +140,9 @@ func (c *Config) Validate() error {
 	}
 	if c.OnFailover > Replay {
 		fault("OnFailover %d is neither Clear nor Replay", c.OnFailover)
+	}
+	if c.TrackingTableKeys < 0 {
+		fault("TrackingTableKeys %d must not be negative", c.TrackingTableKeys)
 	}
 	if c.DialTimeout < 0 || c.BeatTimeout < 0 || c.FlushDelay < 0 {
 		fault("DialTimeout %v, BeatTimeout %v and FlushDelay %v must not be negative", c.DialTimeout, c.BeatTimeout, c.FlushDelay)

@@ -47,6 +47,7 @@ func (e *EnvError) Error() string {
 //	REDIS_TLS_KEY_FILE   its private key
 //	REDIS_TLS_SERVER_NAME  name in the server's certificate; by default the host
 //	REDIS_TLS_INSECURE   true accepts any certificate
+//	REDIS_TRACKING_TABLE_MAX_KEYS  1000000; see [Config.TrackingTableKeys]
 //
 // URLs of several servers are redis+cluster://[user:password@]h1:port,h2:port
 // and redis+sentinel://[user:password@]s1:port,s2:port/master[?db=n], where the
@@ -70,7 +71,22 @@ func fromEnv(getenv func(string) string) Config {
 		e.config.Password = e.password()
 	}
 	e.tls()
+	e.table()
 	return e.config
+}
+
+func (e *env) table() {
+	const variable = "REDIS_TRACKING_TABLE_MAX_KEYS"
+	value := e.get(variable)
+	if value == "" {
+		return
+	}
+	n, err := strconv.ParseInt(value, 10, 64)
+	if err != nil || n <= 0 {
+		e.fault(&EnvError{variable, fmt.Sprintf("is %q", value), "a number from 1, as tracking-table-max-keys of the server", "1000000"})
+		return
+	}
+	e.config.TrackingTableKeys = n
 }
 
 // env collects the configuration and its faults.

@@ -63,31 +63,33 @@ func TestFaultsOfTheEnvironment(t *testing.T) {
 		t.Fatal(err)
 	}
 	for variable, vars := range map[string]map[string]string{
-		"REDIS_HOST":            {"REDIS_HOST": "cache:6379"},
-		"REDIS_PORT":            {"REDIS_PORT": "70000"},
-		"REDIS_DB":              {"REDIS_DB": "-1"},
-		"REDIS_PASSWORD_FILE":   {"REDIS_PASSWORD_FILE": "/nonexistent"},
-		"REDIS_PASSWORD_FILE ":  {"REDIS_PASSWORD_FILE": empty, "REDIS_PASSWORD": "hunter2"},
-		"REDIS_URL":             {"REDIS_URL": "http://h"},
-		"REDIS_URL ":            {"REDIS_URL": "redis://:hunter2@h:port"},
-		"REDIS_URL  ":           {"REDIS_URL": "redis://:hunter2@/0"},
-		"REDIS_URL   ":          {"REDIS_URL": "redis://h/one"},
-		"REDIS_URL    ":         {"REDIS_URL": "redis://h?pool=3"},
-		"REDIS_URL     ":        {"REDIS_URL": "unix://relative"},
-		"REDIS_URL      ":       {"REDIS_URL": "redis://h:0"},
-		"REDIS_TLS":             {"REDIS_TLS": "maybe"},
-		"REDIS_TLS ":            {"REDIS_TLS": "no", "REDIS_URL": "rediss://h"},
-		"REDIS_TLS_CA_FILE":     {"REDIS_TLS_CA_FILE": "/nonexistent"},
-		"REDIS_TLS_CA_FILE ":    {"REDIS_TLS_CA_FILE": empty},
-		"REDIS_TLS_CERT_FILE":   {"REDIS_TLS_CERT_FILE": empty},
-		"REDIS_TLS_CERT_FILE ":  {"REDIS_TLS_KEY_FILE": empty},
-		"REDIS_CLUSTER_ADDRS":   {"REDIS_CLUSTER_ADDRS": "a:1,b:2", "REDIS_SENTINEL_ADDRS": "c:3", "REDIS_SENTINEL_MASTER": "m"},
-		"REDIS_CLUSTER_ADDRS ":  {"REDIS_CLUSTER_ADDRS": "a:1,b:x"},
-		"REDIS_CLUSTER_ADDRS  ": {"REDIS_CLUSTER_ADDRS": ","},
-		"REDIS_SENTINEL_MASTER": {"REDIS_SENTINEL_ADDRS": "s"},
-		"REDIS_SENTINEL_ADDRS":  {"REDIS_SENTINEL_MASTER": "m"},
-		"REDIS_URL       ":      {"REDIS_URL": "redis+sentinel://:hunter2@s1,s2"},
-		"REDIS_URL        ":     {"REDIS_URL": "redis+cluster://:hunter2@s1,s2:x"},
+		"REDIS_HOST":                     {"REDIS_HOST": "cache:6379"},
+		"REDIS_PORT":                     {"REDIS_PORT": "70000"},
+		"REDIS_DB":                       {"REDIS_DB": "-1"},
+		"REDIS_PASSWORD_FILE":            {"REDIS_PASSWORD_FILE": "/nonexistent"},
+		"REDIS_PASSWORD_FILE ":           {"REDIS_PASSWORD_FILE": empty, "REDIS_PASSWORD": "hunter2"},
+		"REDIS_URL":                      {"REDIS_URL": "http://h"},
+		"REDIS_URL ":                     {"REDIS_URL": "redis://:hunter2@h:port"},
+		"REDIS_URL  ":                    {"REDIS_URL": "redis://:hunter2@/0"},
+		"REDIS_URL   ":                   {"REDIS_URL": "redis://h/one"},
+		"REDIS_URL    ":                  {"REDIS_URL": "redis://h?pool=3"},
+		"REDIS_URL     ":                 {"REDIS_URL": "unix://relative"},
+		"REDIS_URL      ":                {"REDIS_URL": "redis://h:0"},
+		"REDIS_TLS":                      {"REDIS_TLS": "maybe"},
+		"REDIS_TLS ":                     {"REDIS_TLS": "no", "REDIS_URL": "rediss://h"},
+		"REDIS_TRACKING_TABLE_MAX_KEYS":  {"REDIS_TRACKING_TABLE_MAX_KEYS": "0"},
+		"REDIS_TRACKING_TABLE_MAX_KEYS ": {"REDIS_TRACKING_TABLE_MAX_KEYS": "many"},
+		"REDIS_TLS_CA_FILE":              {"REDIS_TLS_CA_FILE": "/nonexistent"},
+		"REDIS_TLS_CA_FILE ":             {"REDIS_TLS_CA_FILE": empty},
+		"REDIS_TLS_CERT_FILE":            {"REDIS_TLS_CERT_FILE": empty},
+		"REDIS_TLS_CERT_FILE ":           {"REDIS_TLS_KEY_FILE": empty},
+		"REDIS_CLUSTER_ADDRS":            {"REDIS_CLUSTER_ADDRS": "a:1,b:2", "REDIS_SENTINEL_ADDRS": "c:3", "REDIS_SENTINEL_MASTER": "m"},
+		"REDIS_CLUSTER_ADDRS ":           {"REDIS_CLUSTER_ADDRS": "a:1,b:x"},
+		"REDIS_CLUSTER_ADDRS  ":          {"REDIS_CLUSTER_ADDRS": ","},
+		"REDIS_SENTINEL_MASTER":          {"REDIS_SENTINEL_ADDRS": "s"},
+		"REDIS_SENTINEL_ADDRS":           {"REDIS_SENTINEL_MASTER": "m"},
+		"REDIS_URL       ":               {"REDIS_URL": "redis+sentinel://:hunter2@s1,s2"},
+		"REDIS_URL        ":              {"REDIS_URL": "redis+cluster://:hunter2@s1,s2:x"},
 	} {
 		config := read(vars)
 		err := config.Validate()
@@ -128,6 +130,12 @@ func TestTopologyFromEnv(t *testing.T) {
 		if got.Topology != c.topology || !slices.Equal(got.Addresses, c.want) || got.MasterName != c.master || got.Password != c.password {
 			t.Errorf("%s: %+v", name, got)
 		}
+	}
+}
+
+func TestTrackingTableFromEnv(t *testing.T) {
+	if got := read(map[string]string{"REDIS_TRACKING_TABLE_MAX_KEYS": "5000"}); got.TrackingTableKeys != 5000 || got.Validate() != nil {
+		t.Errorf("%+v, %v", got, got.Validate())
 	}
 }
 

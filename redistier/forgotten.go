@@ -1,6 +1,7 @@
 package redistier
 
 import (
+	"cmp"
 	"fmt"
 	"strconv"
 	"sync"
@@ -33,8 +34,7 @@ type losses struct {
 }
 
 const (
-	// defaultTable is the limit of the tracking table where it is not asked for
-	// or CONFIG GET is refused: Redis's default.
+	// defaultTable is Redis's default limit of the tracking table.
 	defaultTable = 1_000_000
 	// leastTable is the smallest limit that a look can judge: a smaller table
 	// may overflow and recover from one look to the next.
@@ -69,7 +69,7 @@ func (c *conn) outliveLosses(epoch *larder.Epoch, replies []rueidis.RedisResult)
 	}
 	c.losses.mu.Lock()
 	defer c.losses.mu.Unlock()
-	now := crowded(info, replies[1:])
+	now := crowded(info, cmp.Or(c.cfg.TrackingTableKeys, defaultTable), replies[1:])
 	lost := c.losses.known && evicted > c.losses.evicted || now || c.losses.crowded
 	c.losses.evicted, c.losses.known, c.losses.crowded = max(evicted, c.losses.evicted), true, now
 	if !lost {
@@ -82,9 +82,9 @@ func (c *conn) outliveLosses(epoch *larder.Epoch, replies []rueidis.RedisResult)
 	return next, nil
 }
 
-// crowded reports whether the tracking table may have overflowed lately.
-func crowded(info string, config []rueidis.RedisResult) bool {
-	limit := int64(defaultTable)
+// crowded reports whether the tracking table may have overflowed lately. Its
+// limit is the given one unless the server tells it.
+func crowded(info string, limit int64, config []rueidis.RedisResult) bool {
 	for i := range config {
 		pairs, err := config[i].AsStrMap()
 		if n, e := strconv.ParseInt(pairs["tracking-table-max-keys"], 10, 64); err == nil && e == nil {

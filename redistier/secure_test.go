@@ -12,6 +12,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -110,6 +111,27 @@ func documentedRights(t *testing.T) []string {
 	return append([]string{"ACL", "SETUSER"}, strings.Fields(strings.ReplaceAll(rights, "//", ""))...)
 }
 
+// TestTestServersGrantTheDocumentedRights: the servers of all tests let their
+// clients do what is documented and nothing else, whatever topology and fault a
+// test is about.
+func TestTestServersGrantTheDocumentedRights(t *testing.T) {
+	var documented []string
+	for _, rule := range documentedRights(t) {
+		if rule[0] == '+' || rule[0] == '-' {
+			documented = append(documented, rule)
+		}
+	}
+	if granted := lardertest.ClientRights(); !slices.Equal(granted, documented) {
+		t.Errorf("test servers grant\n%q, documented are\n%q", granted, documented)
+	}
+	srv := lardertest.StartRedis(t)
+	_, events := openTier(t, Config{Address: srv.Addr()}, "shop")
+	events.await(t, 0, "connected")
+	if user := command(t, srv, "ACL", "GETUSER", "default"); strings.Contains(user, "+@all") || strings.Contains(user, "+flushall") {
+		t.Errorf("the default user may do more:\n%s", user)
+	}
+}
+
 // TestTLS: the server's certificate is checked against the authority and the
 // name, and the client shows its own.
 func TestTLS(t *testing.T) {
@@ -173,4 +195,49 @@ func freeTLSPort(t *testing.T) string {
 	defer l.Close()
 	_, port, _ := net.SplitHostPort(l.Addr().String())
 	return port
+}
+
+// directives returns a configuration file as arguments.
+func directives(t *testing.T, path string) (args []string) {
+	t.Helper()
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(text)) {
+		words := strings.Fields(line)
+		if len(words) == 0 || words[0][0] == '#' {
+			continue
+		}
+		args = append(args, "--"+words[0])
+		for _, w := range words[1:] {
+			args = append(args, strings.Trim(w, `"`))
+		}
+	}
+	return args
+}
+
+// TestACLFileOfDeployment: with the files that are shipped for production the
+// server starts, the default user is off and that of qadash can do its work.
+func TestACLFileOfDeployment(t *testing.T) {
+	shipped, err := os.ReadFile("../deploy/redis/users.acl")
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(t.TempDir(), "users.acl")
+	text := lardertest.OperatorUser + strings.ReplaceAll(string(shipped), "REPLACE-THIS-PASSWORD", "secret")
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	srv := lardertest.StartRedis(t, lardertest.RedisOptions{ACLFile: file, Args: directives(t, "../deploy/redis/redis.conf")})
+	tier, events := openTier(t, Config{Address: srv.Addr(), Username: "qadash", Password: "secret"}, "qadash")
+	events.await(t, 0, "connected")
+	if r := one(t, tier, larder.Op{Kind: larder.OpSet, Key: tier.EntryKey("k"), Value: []byte(aValue), TTL: time.Minute}); r.Err != nil {
+		t.Error(r.Err)
+	}
+	if r := one(t, tier, larder.Op{Kind: larder.OpGet, Key: "other:k"}); r.Err == nil {
+		t.Error("the user reads keys of others")
+	}
+	_, events = openTier(t, Config{Address: srv.Addr()}, "qadash")
+	events.await(t, 0, "disconnected redistier: connect to "+srv.Addr()+": NOAUTH")
 }

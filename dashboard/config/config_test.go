@@ -74,6 +74,7 @@ func TestABadValueNamesVariableFormAndExample(t *testing.T) {
 		"CACHE_TTL_SHORT":     {"0s", "1 minute"}, "CACHE_TTL_MEDIUM": {"x"}, "CACHE_TTL_DEFAULT": {"x"},
 		"CACHE_READ_TIMEOUT": {"50mss"}, "CACHE_MAX_VALUE": {"1 Mio"},
 		"REDIS_URL": {"http://h", "localhost:6379"}, "REDIS_HOST": {"a b"}, "REDIS_PORT": {"0", "65536", "redis"}, "REDIS_DB": {"-1", "a"},
+		"REDIS_TRACKING_TABLE_MAX_KEYS": {"0", "many"},
 	}
 	for name, values := range bad {
 		for _, value := range values {
@@ -106,6 +107,13 @@ func TestSecretsComeFromFilesAndNeverFromBoth(t *testing.T) {
 	c, err := Load(env("ADMIN_TOKEN_FILE", path, "REDIS_PASSWORD_FILE", path))
 	if err != nil || c.AdminToken != "0123456789abcdef0123" || c.Redis.Password != c.AdminToken {
 		t.Errorf("got %+v, %v", c, err)
+	}
+	url := filepath.Join(t.TempDir(), "url")
+	if err := os.WriteFile(url, []byte("postgres://me:secret@h/db\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if c, err := Load(env("DATABASE_URL_FILE", url)); err != nil || c.Database.DSN != "postgres://me:secret@h/db" {
+		t.Errorf("%v, %v", c.Database, err)
 	}
 	if _, err := Load(env("ADMIN_TOKEN_FILE", path, "ADMIN_TOKEN", "0123456789abcdef0123")); len(Faults(err)) != 1 {
 		t.Errorf("both set: got %v", err)

@@ -66,7 +66,7 @@ func (r *reader) addr(name string) string {
 }
 
 func (r *reader) database(name string) Database {
-	v, _ := r.raw(name)
+	v := r.secret(name)
 	if path, ok := strings.CutPrefix(v, "sqlite:"); ok {
 		path = strings.TrimPrefix(path, "//")
 		if path == "" {
@@ -191,6 +191,7 @@ func (r *reader) redis() Redis {
 		r.fault("REDIS_HOST", host, "")
 	}
 	username, _ := r.raw("REDIS_USERNAME")
+	r.number("REDIS_TRACKING_TABLE_MAX_KEYS", 1, 1<<40) // the library reads it again
 	return Redis{
 		URL: r.redisURL("REDIS_URL"), Host: host, Port: r.number("REDIS_PORT", 1, 65535), Username: username,
 		Password: r.redisPassword("REDIS_PASSWORD"), DB: r.number("REDIS_DB", 0, 1023),

@@ -24,7 +24,7 @@ var variables = []Variable{
 		Meaning: "Address to listen on. Off loopback every change needs a token."},
 	{Name: "PPROF_ADDR", Form: "host:port of a loopback address", Example: "127.0.0.1:6060", Meaning: "Address for profiles of the running process; never a public one."},
 	{Name: "DATABASE_URL", Default: "sqlite:qadash-data/qadash.db", Form: "sqlite:PATH or postgres://user@host/database",
-		Example: "postgres://qadash@db.example/qadash", Secret: true, Meaning: "The database."},
+		Example: "postgres://qadash@db.example/qadash", Secret: true, File: true, Meaning: "The database."},
 	{Name: "AUTH_MODE", Default: "auto", Form: "auto or token", Example: "token",
 		Meaning: "auto: changes need a token unless ADDR is a loopback address; token: always."},
 	{Name: "ADMIN_TOKEN", Form: "at least 16 printable characters without spaces", Example: "$(openssl rand -hex 24)", Secret: true, File: true,
@@ -59,6 +59,8 @@ var variables = []Variable{
 	{Name: "REDIS_TLS_CERT_FILE", Form: "the path of a readable file", Example: "/etc/ssl/qadash.pem", Meaning: "Certificate of this client."},
 	{Name: "REDIS_TLS_KEY_FILE", Form: "the path of a readable file", Example: "/etc/ssl/qadash.key", Meaning: "Its private key."},
 	{Name: "REDIS_TLS_SERVER_NAME", Form: "a host name", Example: "redis.example", Meaning: "Name in the server's certificate; default the host."},
+	{Name: "REDIS_TRACKING_TABLE_MAX_KEYS", Default: "1000000", Form: "a number from 1", Example: "1000000",
+		Meaning: "tracking-table-max-keys of Redis, if REDIS_USERNAME may not ask; a smaller table outdates memory unnoticed."},
 	{Name: "REDIS_TLS_INSECURE", Form: "true or false", Example: "false", Meaning: "true accepts any certificate."},
 }
 
