@@ -69,6 +69,8 @@ type Config struct {
 	// latest writes. Default: [Clear].
 	OnFailover OnFailover
 
+	observer bool // takes part in nothing, see observe.go
+
 	faults   []error
 	warnings []string
 }

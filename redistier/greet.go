@@ -25,6 +25,9 @@ func (c *conn) greet(ctx context.Context) error {
 			return err
 		}
 	}
+	if c.cfg.observer {
+		return c.observe(ctx)
+	}
 	c.server.opening.Store(c)
 	for _, step := range []func(context.Context) error{c.outliveLoss, c.agree, c.enroll} {
 		if err := step(ctx); err != nil {

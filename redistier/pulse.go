@@ -76,6 +76,9 @@ func (p *pulse) silence(now int64) time.Duration {
 // The proof is a write, which Redis refuses wherever it would refuse any
 // (replica, too few replicas, cluster down). It raises our heartbeat number.
 func (c *conn) beat(ctx context.Context) error {
+	if c.cfg.observer {
+		return c.observe(ctx)
+	}
 	err := c.beatOnce(ctx)
 	if errors.Is(err, errForgotten) {
 		if err = c.reenroll(ctx); err == nil {
