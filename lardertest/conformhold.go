@@ -133,6 +133,13 @@ func testSetNewerKeepsGenerations(t *testing.T, f *fixture) {
 		v := versions[i%len(versions)]
 		old := frame.Entry{ID: f.token(), Hard: hard, Soft: hard, Version: v[0], HasNamespace: bit(0), HasSchema: bit(1), Schema: 0xFA80F901, Payload: "old"}
 		next := frame.Entry{ID: f.token(), Hard: hard + 5, Soft: hard + 5, Version: v[1], HasSchema: bit(2), Schema: 7, Codec: 3, Payload: `{"new":1}`}
+		old.HasWritten, next.HasWritten = i%3 == 0, i%5 == 0
+		if old.HasWritten {
+			old.Written = 0xFA80
+		}
+		if next.HasWritten {
+			next.Written = 0x80F9
+		}
 		if old.HasNamespace {
 			old.Namespace = frame.Generation{0xFA, 0x80, 3, 0, 255, '\n', 7, 8}
 		}

@@ -7,14 +7,15 @@
 //	0xF9 lease     token[8]
 //	0xFA value     flags[1] (extension[1])? id[8] hard[5] (grace uvarint)?
 //	               (load uvarint)? (version[8])? (namespace generation[8])?
-//	               (schema[4])? (tags)? payload
+//	               (schema[4])? (written[2])? (tags)? payload
 //	0xFB hold-off  any number of (token[8] deadline[6])
 //	tags           uvarint count, then count × (uvarint length, name, generation[8])
 //
 // hard is the hard deadline in milliseconds of the server's clock since
 // 2024-01-01 UTC, big endian; grace is how many milliseconds earlier the value
 // turns stale, load how many its load took. A value that carries only its
-// namespace has a header of 24 bytes.
+// namespace has a header of 24 bytes. written is when it was stored, in seconds
+// of the same clock, modulo 2^16.
 // deadline is Unix milliseconds of the server's clock, big endian.
 package frame
 
@@ -68,7 +69,8 @@ const (
 	extCompression = 0x0C // two bits: none, s2, zstd
 	extSealed      = 0x10
 	extLoad        = 0x20
-	extKnown       = extNamespace | extSchema | extCompression | extSealed | extLoad
+	extWritten     = 0x40
+	extKnown       = extNamespace | extSchema | extCompression | extSealed | extLoad | extWritten
 )
 
 // epoch2024 is 2024-01-01T00:00:00Z in Unix milliseconds.
@@ -95,8 +97,10 @@ type Entry struct {
 	Sealed       bool  // the payload is encrypted
 	HasNamespace bool
 	HasSchema    bool
+	HasWritten   bool
 	Namespace    Generation
 	Schema       uint32
+	Written      uint16 // see [Seconds]
 	Version      uint64 // 0: none
 	Hard         int64  // Unix milliseconds of the server's clock
 	Soft         int64  // same; equal to Hard when there is no grace
@@ -169,6 +173,9 @@ func Append(dst []byte, e *Entry) ([]byte, error) {
 	if e.HasSchema {
 		dst = binary.BigEndian.AppendUint32(dst, e.Schema)
 	}
+	if e.HasWritten {
+		dst = binary.BigEndian.AppendUint16(dst, e.Written)
+	}
 	if flags&flagTags != 0 {
 		dst = appendPairs(dst, e.Pairs)
 	}
@@ -197,6 +204,9 @@ func (e *Entry) flags() (flags, ext byte) {
 	}
 	if e.LoadMillis != 0 {
 		ext |= extLoad
+	}
+	if e.HasWritten {
+		ext |= extWritten
 	}
 	ext |= e.Compression << 2
 	if e.Sealed {
@@ -237,7 +247,7 @@ func Parse(s string, e *Entry) error {
 	}
 	e.Codec, e.Negative = Codec(flags&codecMask), flags&flagNegative != 0
 	e.Compression, e.Sealed = ext&extCompression>>2, ext&extSealed != 0
-	e.HasNamespace, e.HasSchema = ext&extNamespace != 0, ext&extSchema != 0
+	e.HasNamespace, e.HasSchema, e.HasWritten = ext&extNamespace != 0, ext&extSchema != 0, ext&extWritten != 0
 	r.copy(e.ID[:])
 	e.Hard = int64(r.big(5)) + epoch2024
 	e.Soft = e.Hard
@@ -262,6 +272,9 @@ func Parse(s string, e *Entry) error {
 	if e.HasSchema {
 		e.Schema = uint32(r.big(4))
 	}
+	if e.HasWritten {
+		e.Written = uint16(r.big(2))
+	}
 	if flags&flagTags != 0 {
 		e.Pairs = r.pairs(e.Pairs)
 	}
@@ -270,6 +283,15 @@ func Parse(s string, e *Entry) error {
 	}
 	e.Payload = r.rest
 	return nil
+}
+
+// Seconds is the form of a time, in Unix milliseconds, in [Entry.Written].
+func Seconds(ms int64) uint16 { return uint16((ms - epoch2024) / 1000) }
+
+// Age returns how many seconds before the time ms, in Unix milliseconds, e was
+// written, modulo 2^16. It reports false if e does not say.
+func (e *Entry) Age(ms int64) (seconds uint16, ok bool) {
+	return Seconds(ms) - e.Written, e.HasWritten
 }
 
 // reader takes bytes from the front of rest; once something is missing it is

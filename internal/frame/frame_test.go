@@ -23,7 +23,7 @@ func random(r *rand.Rand) *Entry {
 	e.Soft = e.Hard
 	fill(r, e.ID[:])
 	coin := func() bool { return r.IntN(2) == 0 }
-	e.Negative, e.Sealed, e.HasNamespace, e.HasSchema = coin(), coin(), coin(), coin()
+	e.Negative, e.Sealed, e.HasNamespace, e.HasSchema, e.HasWritten = coin(), coin(), coin(), coin(), coin()
 	if coin() {
 		e.Soft -= 1 + r.Int64N(1<<r.IntN(40))
 	}
@@ -38,6 +38,9 @@ func random(r *rand.Rand) *Entry {
 	}
 	if e.HasSchema {
 		e.Schema = r.Uint32()
+	}
+	if e.HasWritten {
+		e.Written = uint16(r.Uint32())
 	}
 	for range r.IntN(2) * r.IntN(5) {
 		p := Pair{Tag: text(r, r.IntN(20))}
@@ -234,6 +237,7 @@ func TestHeaderSize(t *testing.T) {
 		{"namespace only", Entry{HasNamespace: true}, 24},
 		{"namespace and one minute of grace", Entry{HasNamespace: true, Soft: -60_000}, 27},
 		{"namespace and schema", Entry{HasNamespace: true, HasSchema: true}, 28},
+		{"namespace, schema and time", Entry{HasNamespace: true, HasSchema: true, HasWritten: true}, 30},
 		{"namespace and a tag", Entry{HasNamespace: true, Pairs: []Pair{{"suites", aGen}}}, 40},
 	}
 	for _, tt := range tests {

@@ -60,6 +60,10 @@ local function parts(s)
     p.schema = string.sub(s, at, at + 3)
     at = at + 4
   end
+  if has(p.ext, 0x40) then
+    p.schema = p.schema .. string.sub(s, at, at + 1)
+    at = at + 2
+  end
   local tags = at
   if has(p.flags, 0x40) then
     local n
