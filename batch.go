@@ -237,6 +237,9 @@ func (b *batch[K, V]) weigh(ctx context.Context, m *member[K, V]) bool {
 	case verdictError:
 		m.p = b.k.plainPermit(m.r, bypassError)
 		return false
+	case verdictUnfit:
+		m.p = b.k.asidePermit(m.r, m.l)
+		return false
 	}
 	return true
 }

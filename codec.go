@@ -9,6 +9,10 @@ import (
 )
 
 // Codec turns values into bytes and back. Its methods are called concurrently.
+//
+// A codec whose encoding depends on the structure of V has a method
+// Schema() uint32 as well: entries of another schema, by default [SchemaOf],
+// are counted misses instead of being decoded.
 type Codec[V any] interface {
 	// Append appends the encoding of v to dst.
 	Append(dst []byte, v V) ([]byte, error)
@@ -27,13 +31,17 @@ const (
 	codecText
 )
 
+// maxCodec is the highest ID of a codec.
+const maxCodec = 7
+
 // JSON returns the codec that uses encoding/json; documents stay readable with
 // redis-cli.
 func JSON[V any]() Codec[V] { return jsonCodec[V]{} }
 
 type jsonCodec[V any] struct{}
 
-func (jsonCodec[V]) ID() uint8 { return uint8(codecJSON) }
+func (jsonCodec[V]) ID() uint8      { return uint8(codecJSON) }
+func (jsonCodec[V]) Schema() uint32 { return SchemaOf[V]() }
 
 func (jsonCodec[V]) Append(dst []byte, v V) ([]byte, error) {
 	data, err := json.Marshal(v)

@@ -32,6 +32,8 @@ var (
 	// ErrTooLarge reports a value above [Options.MaxValueBytes]. Get returns
 	// such a value without caching it; Set refuses it.
 	ErrTooLarge = errors.New("larder: value too large")
+	// ErrUnreadable reports a stored value that [OpenPayload] cannot open.
+	ErrUnreadable = errors.New("larder: unreadable value")
 	// ErrHeld reports a Set while fills of the entry are held off by
 	// [Keyspace.Mutate] or [KeyspaceOptions.HoldOff].
 	ErrHeld = errors.New("larder: held off")

@@ -1,6 +1,7 @@
 package larder
 
 import (
+	"bytes"
 	"context"
 	"time"
 
@@ -79,7 +80,7 @@ func (k *Keyspace[K, V]) fillOp(l *landing[K, V]) (op Op, ok bool) {
 		return op, false
 	}
 	l.hard = clock.Add(now, l.ttl)
-	value, size, err := k.encode(l.r, l.p, l.o, l.epoch.serverTime(now)+l.ttl.Milliseconds())
+	value, size, err := k.encode(l.r, l.p, l.o, l.epoch.serverTime(now), l.ttl)
 	if err != nil {
 		k.stats.refused(refusedEncoding)
 		k.release(l.r.entry, l.p)
@@ -161,27 +162,34 @@ func (e *ensuring) adoptFound(replies []Reply, sent int64) {
 	e.drafts = found
 }
 
-// encode returns the bytes of an entry and the size of its payload.
-func (k *Keyspace[K, V]) encode(r *request[K, V], p *permit, o *outcome[V], hard int64) (data []byte, size int, err error) {
-	e := frame.Entry{ID: newToken(), Codec: frame.Codec(k.codec), Negative: o.negative, Hard: hard, Soft: hard, Version: o.version,
+// encode returns the bytes of an entry and the size of its encoded value. Now
+// is the server's clock.
+func (k *Keyspace[K, V]) encode(r *request[K, V], p *permit, o *outcome[V], now int64, ttl time.Duration) (data []byte, size int, err error) {
+	hard := now + ttl.Milliseconds()
+	e := frame.Entry{ID: newToken(), Negative: o.negative, Hard: hard, Soft: hard, Version: o.version,
 		HasNamespace: true, Namespace: p.gens[0].value}
-	var payload []byte
+	room := borrowScratch()
+	defer room.giveBack()
+	room.encoded = room.encoded[:0]
 	if !o.negative {
-		if payload, err = k.opts.Codec.Append(nil, o.value); err != nil {
+		if room.encoded, err = k.opts.Codec.Append(room.encoded, o.value); err != nil {
 			k.stats.codecErrors.Add()
 			k.cache.opts.Logger.Warn("larder: value cannot be encoded", "keyspace", k.name, "error", err)
 			return nil, 0, err
 		}
 	}
-	if len(payload) > k.maxValue {
+	if size = len(room.encoded); size > k.packing.maxValue {
 		k.stats.tooLarge.Add()
 		return nil, 0, ErrTooLarge
 	}
-	k.stats.valueBytes.Observe(uint64(len(payload)))
+	k.stats.valueBytes.Observe(uint64(size))
+	if k.packing.plain {
+		return bytes.Clone(room.encoded), size, nil
+	}
 	e.Pairs = r.pairs(p.gens)
-	e.Payload = string(payload)
-	data, err = frame.Append(make([]byte, 0, len(payload)+64), &e)
-	return data, len(payload), err
+	k.packing.pack(&e, r.entry, now, room, &k.stats)
+	data, err = frame.Append(make([]byte, 0, len(e.Payload)+64), &e)
+	return data, size, err
 }
 
 // pairs returns the tags of a request with the generations captured for them.

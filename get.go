@@ -279,6 +279,8 @@ func (k *Keyspace[K, V]) consult(ctx context.Context, f *flight.Flight[guard, ou
 			return found, k.plainPermit(r, bypassHeld), nil
 		case verdictError:
 			return found, k.plainPermit(r, bypassError), nil
+		case verdictUnfit:
+			return found, k.asidePermit(r, &l), nil
 		}
 		r.unlearn(&l)
 		a := candidate[K, V]{r: r, l: &l, why: verdict}
@@ -311,7 +313,8 @@ type look struct {
 	proof   int
 	gens    []*generation // as request.deps; nil: missing in Redis
 	room    [4]*generation
-	second  *secondLook // shared by the keys of a batch; nil: none
+	left    time.Duration // of verdictUnfit: what is there is fresh for so long
+	second  *secondLook   // shared by the keys of a batch; nil: none
 }
 
 // look issues tickets, then reads the entry and those generations that copies
@@ -369,6 +372,7 @@ const (
 	verdictBusy             // somebody loads
 	verdictHeld             // fills are refused
 	verdictOutdated         // must be replaced
+	verdictUnfit            // current, but of another version of the program
 	verdictError            // nothing to conclude
 )
 
@@ -380,7 +384,7 @@ func (k *Keyspace[K, V]) judge(ctx context.Context, r *request[K, V], l *look, f
 	case frame.Hold:
 		return verdictHeld
 	case frame.Foreign:
-		return k.judgeForeign(ctx, r, l, found)
+		return k.judgeForeign(r, l, found)
 	}
 	var room [4]frame.Pair
 	e := frame.Entry{Pairs: room[:0]}
@@ -472,9 +476,9 @@ func carries(e *frame.Entry, tag string, value frame.Generation) bool {
 // accept decodes a current entry, keeps it in memory if nothing changed since
 // the look, and makes it the outcome.
 func (k *Keyspace[K, V]) accept(r *request[K, V], l *look, e *frame.Entry, found *outcome[V]) verdict {
-	value, ok := k.decode(e)
-	if !ok {
-		return verdictOutdated
+	value, size, fit := k.decode(r.entry, e)
+	if fit != fitting {
+		return l.unusable(fit, e)
 	}
 	*found = outcome[V]{value: value, negative: e.Negative, source: sourceRemote, shared: true,
 		evidence: l.least, proof: l.proof}
@@ -485,37 +489,44 @@ func (k *Keyspace[K, V]) accept(r *request[K, V], l *look, e *frame.Entry, found
 		left := time.Duration(e.Hard-l.epoch.serverTime(l.sent)) * time.Millisecond
 		t := terms{hard: clock.Add(l.sent, left), evidence: found.evidence, ticket: l.ticket, epoch: l.epoch,
 			tags: l.gens, negative: e.Negative}
-		k.keep(r, &t, value, len(e.Payload))
+		k.keep(r, &t, value, size)
 	}
 	return verdictHit
 }
 
-// decode returns the value of a payload; a negative entry has none.
-func (k *Keyspace[K, V]) decode(e *frame.Entry) (value V, ok bool) {
-	if e.Negative {
-		return value, true
+// decode returns the value of an entry and the size of its encoding; a negative
+// entry has neither.
+func (k *Keyspace[K, V]) decode(key string, e *frame.Entry) (value V, size int, f fit) {
+	room := borrowScratch()
+	defer room.giveBack()
+	payload, f := k.packing.unpack(e, key, room, &k.stats)
+	if f != fitting || e.Negative {
+		return value, 0, f
 	}
-	if uint8(e.Codec) != k.codec || e.Compression != 0 || e.Sealed {
-		k.stats.codecErrors.Add()
-		return value, false
-	}
-	value, err := k.opts.Codec.Decode(bytesOf(e.Payload))
+	value, err := k.opts.Codec.Decode(payload)
 	if err != nil {
 		k.stats.codecErrors.Add()
-		return value, false
+		return value, 0, damaged
 	}
-	return value, true
+	return value, len(payload), fitting
 }
 
 // judgeForeign decides about a string that another program wrote. It carries
-// no generations, so only keyspaces that declare no tag may serve it; it
-// survives Clear, and is never kept in memory.
-func (k *Keyspace[K, V]) judgeForeign(ctx context.Context, r *request[K, V], l *look, found *outcome[V]) verdict {
-	if len(r.deps) > 1 {
+// no generations, so only keyspaces that declare no tag may serve it, and none
+// that encrypts; it survives Clear, and is never kept in memory, where nobody
+// would know how long it may live.
+func (k *Keyspace[K, V]) judgeForeign(r *request[K, V], l *look, found *outcome[V]) verdict {
+	data := l.reply.Data
+	if len(r.deps) > 1 || k.dynamic || k.packing.ring != nil {
 		return verdictOutdated
 	}
-	value, ok := k.decode(&frame.Entry{Codec: frame.Codec(k.codec), Payload: l.reply.Data})
-	if !ok {
+	if len(data) > k.packing.maxValue {
+		k.stats.tooLarge.Add()
+		return verdictOutdated
+	}
+	value, err := k.opts.Codec.Decode(bytesOf(data))
+	if err != nil {
+		k.stats.codecErrors.Add()
 		return verdictOutdated
 	}
 	k.stats.foreign.Add()

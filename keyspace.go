@@ -45,8 +45,7 @@ type space struct {
 	word     bool        // keys are integers of 64 bits
 	memory   *memoryTier // nil: values are not kept in memory
 	tiers    Tiers
-	codec    uint8
-	maxValue int
+	packing  packing
 	loads    limiter // of loads that the remote tier cannot spread
 	stats    spaceStats
 	holdOff  time.Duration
@@ -71,7 +70,8 @@ func newKeyspace[K comparable, V any](cache *Cache, name string, opts KeyspaceOp
 		return nil, fmt.Errorf("larder: keyspace %q: cache is nil", name)
 	}
 	opts = opts.withDefaults(cache.opts)
-	if err := errors.Join(validName(name), opts.validate()); err != nil {
+	packing, err := packingOf(opts, cache.opts)
+	if err := errors.Join(validName(name), opts.validate(), err); err != nil {
 		return nil, fmt.Errorf("larder: keyspace %q: %w", name, err)
 	}
 	k := &Keyspace[K, V]{opts: opts, auditor: newAuditor(opts.Audit), space: space{
@@ -83,8 +83,7 @@ func newKeyspace[K comparable, V any](cache *Cache, name string, opts KeyspaceOp
 		word:     isWord(reflect.TypeFor[K]().Kind()),
 		memory:   cache.memory,
 		tiers:    opts.Tiers,
-		codec:    opts.Codec.ID(),
-		maxValue: cache.opts.MaxValueBytes,
+		packing:  packing,
 		loads:    newLimiter(opts.LoadLimit, opts.LoadQueue),
 		holdOff:  opts.HoldOff,
 		prefixes: slices.Clone(opts.Prefixes),

@@ -23,6 +23,7 @@ const (
 	bypassContended               // others were faster too often
 	bypassLease                   // not a bypass: a lease is held
 	bypassMemory                  // not a bypass: generations were captured
+	bypassAside                   // another version of the program has its value there
 )
 
 // permit is the right to load, and what may be done with the value.
@@ -33,6 +34,7 @@ type permit struct {
 	gens   []*generation // captured before the load; as request.deps
 	ticket ticket.Ticket // taken before the load
 	least  int64         // evidence of gens
+	until  int64         // bypassAside: the value in Redis ends then, monotonic
 	heads  heads         // of the logs of births, captured before the load
 	// In a cache without remote tier: end with a pattern deletion, and with any
 	// invalidation.
@@ -292,6 +294,8 @@ func (k *Keyspace[K, V]) keepLocally(r *request[K, V], p *permit, o *outcome[V],
 		t.evidence, t.hard = always, clock.Add(o.evidence, ttl)
 	case p.kind == bypassMemory:
 		t.evidence, t.epoch, t.hard = p.least, p.epoch, clock.Add(o.evidence, ttl)
+	case p.kind == bypassAside:
+		t.evidence, t.epoch, t.hard = p.least, p.epoch, min(clock.Add(o.evidence, ttl), p.until)
 	case k.holdOff > 0:
 		return // the source may lag behind, and Redis cannot say so
 	default: // nothing vouches for it: at most MaxStaleness, by arithmetic

@@ -53,6 +53,13 @@ type Options struct {
 	BreakerFailures int
 	// MaxValueBytes is the largest encoded value that is cached. Default 1 MiB.
 	MaxValueBytes int
+	// CompressMin is the least encoded value in bytes that is compressed, as
+	// [KeyspaceOptions.Compression] says. Default 1024; negative: none is.
+	CompressMin int
+	// Keys encrypts what is stored in Redis, names of keys and tags apart; see
+	// [ReadKeyFile]. Entries that no key of the ring opens, and entries that
+	// are not encrypted, are counted misses. Default: nothing is encrypted.
+	Keys *KeyRing
 	// DefaultTTL is the TTL of keyspaces that name none. Default [DefaultTTL].
 	DefaultTTL time.Duration
 	// AsyncLimit is how many asynchronous operations may be unfinished before
@@ -75,6 +82,31 @@ const (
 	MemoryOnly
 	// RemoteOnly keeps values in Redis: every read costs one round trip.
 	RemoteOnly
+)
+
+// Compression is how encoded values are made smaller for Redis.
+type Compression uint8
+
+const (
+	// CompressS2 compresses with S2: a few microseconds for 10 KiB. Values that
+	// it does not make smaller by a tenth are stored as they are.
+	CompressS2 Compression = iota
+	// CompressZstd compresses with Zstandard, smaller and several times slower.
+	CompressZstd
+	// CompressNone stores values as they are encoded.
+	CompressNone
+)
+
+// Encryption says whether the values of a keyspace are encrypted.
+type Encryption uint8
+
+const (
+	// EncryptIfKeyed encrypts when the cache has [Options.Keys].
+	EncryptIfKeyed Encryption = iota
+	// EncryptAlways is EncryptIfKeyed and an error without keys.
+	EncryptAlways
+	// EncryptNever stores values in the clear.
+	EncryptNever
 )
 
 // KeyspaceOptions configure a [Keyspace]. The zero value works for keys that
@@ -112,6 +144,29 @@ type KeyspaceOptions[K comparable, V any] struct {
 	Audit *AuditOptions[K, V]
 	// Codec turns values into bytes and back. Default [JSON].
 	Codec Codec[V]
+	// Compression is how encoded values of [Options.CompressMin] bytes and more
+	// are compressed. Values are read however they are compressed. Default
+	// [CompressS2].
+	Compression Compression
+	// Encryption says whether values are encrypted. Default [EncryptIfKeyed].
+	Encryption Encryption
+	// Schema tells versions of V apart: entries of another schema are counted
+	// misses, not decoding errors, and two versions of a program may use one
+	// Redis. Default: with codecs that go by the names of fields, [JSON] and
+	// msgpack, a fingerprint of V's structure ([SchemaOf]), otherwise none.
+	// Positive: this number, up to 2^32-1, which you change when the meaning of
+	// a value changes. Negative: none, the codec copes with every version.
+	Schema int64
+	// Interop stores the JSON document alone, for readers in other languages:
+	// such values carry neither id, deadlines nor generations. They live by
+	// their TTL in Redis, only their own key invalidates them (tags and
+	// prefixes are refused, [Cache.Clear] leaves them in Redis), they are not
+	// refreshed early, and "not found" is not cached. A reader in another
+	// language takes whatever begins with a byte from 0xF9 on as absent: it is
+	// a lease or a hold-off. Refused with Tags, Prefixes, DynamicTags, MemoryOnly, another
+	// codec than JSON, Compression, Schema, NegativeTTL, and, unless Encryption
+	// is [EncryptNever], with keys. Default: off.
+	Interop bool
 	// Clone copies a value before it is returned. Default: values are shared
 	// with every other reader and must not be changed.
 	Clone func(V) V
@@ -136,6 +191,7 @@ func (o Options) withDefaults() Options {
 	setDefault(&o.LeaseTime, 3*time.Second)
 	setDefault(&o.BreakerFailures, 5)
 	setDefault(&o.MaxValueBytes, 1<<20)
+	setDefault(&o.CompressMin, 1<<10)
 	setDefault(&o.DefaultTTL, DefaultTTL)
 	setDefault(&o.AsyncLimit, 1024)
 	if o.Logger == nil {
@@ -166,6 +222,9 @@ func (o Options) validate() error {
 
 func (o KeyspaceOptions[K, V]) withDefaults(cache Options) KeyspaceOptions[K, V] {
 	setDefault(&o.TTL, cache.DefaultTTL)
+	if o.Interop { // there is no form for "not found"
+		setDefault(&o.NegativeTTL, -1)
+	}
 	setDefault(&o.NegativeTTL, 10*time.Second)
 	setDefault(&o.LoadTimeout, 30*time.Second)
 	setDefault(&o.LoadLimit, 64)
@@ -189,6 +248,7 @@ func (o KeyspaceOptions[K, V]) validate() error {
 		atLeast("LoadQueue", o.LoadQueue, 0, false),
 		atLeast("HoldOff", o.HoldOff, 0, false),
 		atMost("HoldOff", o.HoldOff, time.Hour),
+		o.validateStored(),
 	)
 	if o.Audit != nil && o.Audit.Load == nil {
 		err = errors.Join(err, errors.New("Audit.Load: required"))

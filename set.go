@@ -200,7 +200,7 @@ func (k *Keyspace[K, V]) prepare(w *write[K, V]) error {
 	}
 	o := outcome[V]{value: w.value}
 	var err error
-	w.data, _, err = k.encode(&w.r, &permit{gens: w.gens}, &o, epoch.serverTime(now)+w.ttl.Milliseconds())
+	w.data, _, err = k.encode(&w.r, &permit{gens: w.gens}, &o, epoch.serverTime(now), w.ttl)
 	if err != nil {
 		return fmt.Errorf("%w: %w", errRefused, err)
 	}

@@ -56,6 +56,8 @@ type spaceStats struct {
 	outdated     eventCount
 	corrupt      eventCount
 	codecErrors  eventCount
+	otherSchema  eventCount
+	sealErrors   eventCount
 	foreign      eventCount
 	tooLarge     eventCount
 	tooHeavy     eventCount
@@ -67,6 +69,7 @@ type spaceStats struct {
 
 	audited, auditUnsettled, auditMemory, auditRemote eventCount
 	loadNanos                                         atomic.Uint64
+	compressionSaved                                  atomic.Uint64
 }
 
 type eventCount struct{ atomic.Uint64 }
@@ -126,9 +129,13 @@ type KeyspaceStats struct {
 	Outdated    uint64 // entries found whose tags had been invalidated
 	Corrupt     uint64 // entries found that are damaged
 	CodecErrors uint64 // values that could not be encoded or decoded
+	OtherSchema uint64 // entries found of another type than V is now
+	SealErrors  uint64 // entries found that no key opens, or that are not encrypted as they should be
 	Foreign     uint64 // hits on values written by other programs
-	TooLarge    uint64 // values above MaxValueBytes
+	TooLarge    uint64 // values above MaxValueBytes, written or found
 	TooHeavy    uint64 // values above what one memory entry may weigh
+
+	CompressionSaved uint64 // bytes that compression kept out of Redis
 
 	Audited        uint64 // answers compared with the source
 	AuditUnsettled uint64 // differences while the source was changing
@@ -164,6 +171,9 @@ func (s *spaceStats) snapshot() KeyspaceStats {
 		Outdated:          s.outdated.Load(),
 		Corrupt:           s.corrupt.Load(),
 		CodecErrors:       s.codecErrors.Load(),
+		OtherSchema:       s.otherSchema.Load(),
+		SealErrors:        s.sealErrors.Load(),
+		CompressionSaved:  s.compressionSaved.Load(),
 		Foreign:           s.foreign.Load(),
 		TooLarge:          s.tooLarge.Load(),
 		TooHeavy:          s.tooHeavy.Load(),
