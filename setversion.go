@@ -21,7 +21,7 @@ import (
 // or above stays. Anything else that is cached goes, as nobody knows whether
 // it is older, and so does the right to store of a load under way. Where
 // nothing is cached nothing is stored. Keyspaces with
-// [KeyspaceOptions.HoldOff], [MemoryOnly] ones and caches without Redis only
+// [KeyspaceOptions.HoldOff] or [KeyspaceOptions.Interop], [MemoryOnly] ones and caches without Redis only
 // invalidate.
 //
 // It costs one round trip. Errors are those of Invalidate; in addition
@@ -32,7 +32,7 @@ func (k *Keyspace[K, V]) SetVersion(ctx context.Context, key K, value V, version
 		return fmt.Errorf("larder: set %s: version 0 says nothing, versions begin with 1", k.name)
 	}
 	c := k.cache
-	if c.remote == nil || k.tiers == MemoryOnly || k.holdOff > 0 {
+	if c.remote == nil || k.tiers == MemoryOnly || k.holdOff > 0 || k.packing.plain {
 		return c.Invalidate(ctx, k.Key(key))
 	}
 	if c.ctx.Err() != nil {
@@ -62,7 +62,7 @@ func (k *Keyspace[K, V]) versionOp(r *request[K, V], value V, version uint64) (O
 		return Op{}, ErrUnavailable
 	}
 	o := outcome[V]{value: value, version: version}
-	bare := request[K, V]{}
+	bare := request[K, V]{entry: r.entry}
 	data, _, err := k.encode(&bare, &permit{gens: []*generation{{}}}, &o, epoch.serverTime(now), k.opts.TTL)
 	return Op{Kind: OpSetNewer, Key: r.entry, Value: data, Version: version, TTL: k.opts.TTL}, err
 }
