@@ -94,6 +94,15 @@ func TestWhoMayImportWhom(t *testing.T) {
 			"redistier", module + "/lardertest", func(dir, name string) bool {
 				return within(name, module+"/lardertest") && !within(dir, "lardertest") && !within(dir, "bench") && !within(dir, "acceptance")
 			}},
+		{"clients of monitoring systems stay in the telemetry module, so that the library has no dependency on them",
+			"redistier", "github.com/prometheus/client_golang/prometheus", func(dir, name string) bool {
+				system := within(name, "github.com/prometheus/client_golang") || within(name, "go.opentelemetry.io")
+				return system && !within(dir, "telemetry") && !within(dir, "dashboard") && !within(dir, "bench")
+			}},
+		{"telemetry knows the library alone, not a tier or a program",
+			"telemetry/larderprom", module + "/redistier", func(dir, name string) bool {
+				return within(dir, "telemetry") && within(name, module) && name != module && !within(name, module+"/telemetry")
+			}},
 		{"nothing depends on measurements or programs",
 			"redistier", module + "/dashboard/cmd/qadash", func(dir, name string) bool {
 				to, ok := local(name)

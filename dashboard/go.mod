@@ -8,6 +8,7 @@ require (
 	github.com/jackc/pgx/v5 v5.12.0
 	github.com/klauspost/compress v1.20.1
 	github.com/larder-go/larder v0.0.0-00010101000000-000000000000
+	github.com/larder-go/larder/telemetry v0.0.0-00010101000000-000000000000
 	github.com/pressly/goose/v3 v3.29.0
 	github.com/prometheus/client_golang v1.25.0
 	github.com/rogpeppe/go-internal v1.16.0
@@ -52,3 +53,5 @@ require (
 )
 
 replace github.com/larder-go/larder => ../
+
+replace github.com/larder-go/larder/telemetry => ../telemetry

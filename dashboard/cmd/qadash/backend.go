@@ -16,6 +16,7 @@ import (
 	"github.com/larder-go/larder/dashboard/sqlstore"
 	"github.com/larder-go/larder/outbox"
 	"github.com/larder-go/larder/redistier"
+	"github.com/larder-go/larder/telemetry/larderprom"
 )
 
 // collectTime bounds what metrics ask the database.
@@ -72,7 +73,7 @@ func (b *backend) addCache(ctx context.Context, c config.Config, log *slog.Logge
 	}
 	b.store, err = cachedstore.New(b.store, cache, options)
 	b.connected = func() bool { return cache.Health().Remote == "connected" }
-	b.metrics = &cacheMetrics{cache}
+	b.metrics = larderprom.Collector(cache)
 	view := newCacheView(cache, redis.Address, c.Cache)
 	b.view, b.closers = view, append(b.closers, view.close)
 	b.line = "memory and Redis at " + redis.Address
