@@ -39,7 +39,7 @@ func problems(t *testing.T, cfg Config, namespace string) (bad []Finding, err er
 }
 
 func TestDoctorFindsNothingWhereNothingIs(t *testing.T) {
-	srv := lardertest.StartRedis(t, lardertest.RedisOptions{Args: sound})
+	srv := lardertest.StartRedis(t, lardertest.RedisOptions{AllRights: true, Args: sound})
 	program(t, Config{Address: srv.Addr()}, "a1", "a2")
 	before := command(t, srv, "DBSIZE")
 	if bad, err := problems(t, Config{Address: srv.Addr()}, "shop"); len(bad) > 0 || err != nil {
@@ -47,6 +47,25 @@ func TestDoctorFindsNothingWhereNothingIs(t *testing.T) {
 	}
 	if after := command(t, srv, "DBSIZE"); after != before {
 		t.Errorf("%s keys before, %s after", before, after)
+	}
+}
+
+// A program's own user suffices for all that the user itself depends on; what only
+// an administrator may ask is skipped, and said so.
+func TestDoctorWithTheRightsOfAProgram(t *testing.T) {
+	srv := lardertest.StartRedis(t, lardertest.RedisOptions{Args: sound})
+	list, err := Doctor(testContext(t), Config{Address: srv.Addr()}, "shop")
+	var skipped []string
+	for _, f := range list {
+		if f.Problem() {
+			t.Errorf("found %+v", f)
+		}
+		if f.Level == LevelSkipped {
+			skipped = append(skipped, f.Check)
+		}
+	}
+	if want := []string{"push table", "persistence", "replicas"}; err != nil || !slices.Equal(skipped, want) {
+		t.Errorf("skipped %q, want %q, %v", skipped, want, err)
 	}
 }
 
@@ -136,7 +155,7 @@ func TestDoctorNamesWhatIsBroken(t *testing.T) {
 		}, check: "clients", level: LevelWarning, text: "of at most 20 clients", advice: "maxclients"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			srv := lardertest.StartRedis(t, lardertest.RedisOptions{Args: append(slices.Clone(sound), c.args...)})
+			srv := lardertest.StartRedis(t, lardertest.RedisOptions{AllRights: true, Args: append(slices.Clone(sound), c.args...)})
 			cfg := Config{Address: srv.Addr()}
 			if c.ruin != nil {
 				c.ruin(t, srv)
@@ -194,7 +213,7 @@ func awaitInfo(t *testing.T, srv *lardertest.RedisServer, section, text string) 
 
 func addReplica(t *testing.T, master *lardertest.RedisServer) *lardertest.RedisServer {
 	t.Helper()
-	replica := lardertest.StartRedis(t, lardertest.RedisOptions{Args: append(slices.Clone(sound), "--replicaof", master.Host(), fmt.Sprint(master.Port()))})
+	replica := lardertest.StartRedis(t, lardertest.RedisOptions{AllRights: true, Args: append(slices.Clone(sound), "--replicaof", master.Host(), fmt.Sprint(master.Port()))})
 	awaitInfo(t, replica, "replication", "master_link_status:up")
 	awaitInfo(t, master, "replication", "connected_slaves:1")
 	return replica
@@ -202,7 +221,7 @@ func addReplica(t *testing.T, master *lardertest.RedisServer) *lardertest.RedisS
 
 // A replica is named as such, with its master.
 func TestDoctorAtAReplica(t *testing.T) {
-	master := lardertest.StartRedis(t, lardertest.RedisOptions{Args: sound})
+	master := lardertest.StartRedis(t, lardertest.RedisOptions{AllRights: true, Args: sound})
 	replica := addReplica(t, master)
 	bad, err := problems(t, Config{Address: replica.Addr()}, "shop")
 	if err != nil || len(bad) != 1 || bad[0].Check != "role" || !strings.Contains(bad[0].Text, fmt.Sprint("replica of 127.0.0.1:", master.Port())) {
@@ -240,7 +259,7 @@ func TestDoctorWithoutRedis(t *testing.T) {
 }
 
 func TestDoctorOfACluster(t *testing.T) {
-	cluster := lardertest.StartCluster(t, lardertest.RedisOptions{Args: sound})
+	cluster := lardertest.StartCluster(t, lardertest.RedisOptions{AllRights: true, Args: sound})
 	cfg := Config{Topology: Cluster, Addresses: cluster.Addrs()}
 	if bad, err := problems(t, cfg, "shop"); len(bad) > 0 || err != nil {
 		t.Errorf("found %+v, %v", bad, err)

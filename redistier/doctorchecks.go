@@ -36,9 +36,12 @@ func checkPushes(ctx context.Context, e *exam) []Finding {
 
 func checkTable(_ context.Context, e *exam) []Finding {
 	limit, told := e.setting("tracking-table-max-keys")
+	if own := e.conn.cfg.TrackingTableKeys; !told && own > 0 {
+		limit, told = own, true
+	}
 	switch {
 	case !told:
-		return found(LevelSkipped, "the user may not read tracking-table-max-keys; %d keys are tracked, the default limit is %d", "", e.TrackedKeys, defaultTable)
+		return found(LevelSkipped, "the user may not read tracking-table-max-keys; %d keys are tracked, the default limit is %d; if the server has another, tell it by REDIS_TRACKING_TABLE_MAX_KEYS", "", e.TrackedKeys, defaultTable)
 	case limit == 0:
 		return found(LevelOK, "no limit, %d keys are tracked", "", e.TrackedKeys)
 	case limit < leastTable:
