@@ -24,7 +24,7 @@ type BatchLoader[K comparable, V any] func(ctx context.Context, keys []K) (map[K
 // found.
 func (k *Keyspace[K, V]) GetMany(ctx context.Context, keys []K, load BatchLoader[K, V], opts ...ReadOption) (map[K]V, error) {
 	now := clock.Now()
-	b := &batch[K, V]{k: k, load: load, config: k.readConfig(now, opts), values: make(map[K]V, len(keys))}
+	b := &batch[K, V]{k: k, load: load, config: k.readConfig(now, opts), values: make(map[K]V, len(keys)), left: len(keys)}
 	seen := make(map[K]struct{}, len(keys))
 	if err := k.usable(ctx, load == nil); err != nil {
 		for _, key := range keys {
@@ -67,6 +67,9 @@ type batch[K comparable, V any] struct {
 	joins  []*member[K, V] // flights of others
 	values map[K]V
 	err    error
+
+	rest []member[K, V] // not used yet
+	left int            // how many keys may still need one
 }
 
 // member is one key of a batch.
@@ -74,6 +77,7 @@ type member[K comparable, V any] struct {
 	candidate[K, V]
 	req   request[K, V]
 	seen  look
+	own   flight.Flight[guard, outcome[V]] // f, if the batch leads it
 	f     *flight.Flight[guard, outcome[V]]
 	place int
 	o     outcome[V]
@@ -91,17 +95,29 @@ func (b *batch[K, V]) fail(err error) {
 	b.err = firstOf(b.err, err)
 }
 
+// member returns a new member: they are allocated by up to 32.
+func (b *batch[K, V]) member() *member[K, V] {
+	if len(b.rest) == 0 {
+		b.rest = make([]member[K, V], max(1, min(b.left, 32)))
+	}
+	m := &b.rest[0]
+	b.rest = b.rest[1:]
+	b.left--
+	m.r, m.l = &m.req, &m.seen
+	return m
+}
+
 // enlist joins or leads the flight of a key that is not in memory.
 func (b *batch[K, V]) enlist(key K, hash uint64) {
-	r, err := b.k.request(key, hash, b.config)
-	if err != nil {
+	m := b.member()
+	if err := b.k.request(m.r, key, hash, b.config); err != nil {
 		b.fail(err)
 		return
 	}
-	m := &member[K, V]{req: r}
-	m.r, m.l = &m.req, &m.seen
 	var leads bool
-	m.f, m.place, leads = b.k.flights.Join(key, hash, func() guard { return m.r.guard(b.k.cache) })
+	m.f, m.place, leads = b.k.flights.Join(key, hash, func() *flight.Flight[guard, outcome[V]] {
+		return m.own.Begin(m.r.guard(b.k.cache))
+	})
 	if leads {
 		b.leads = append(b.leads, m)
 	} else {
@@ -545,7 +561,7 @@ func (b *batch[K, V]) single(ctx context.Context, m *member[K, V], leads bool) (
 		return found, err
 	}
 	if leads {
-		return k.lead(ctx, m.f, m.r)
+		return k.lead(ctx, m.f, m.r, m.l)
 	}
 	o, ok, err := m.f.Wait(ctx)
 	if err != nil {

@@ -140,25 +140,34 @@ func (o *outcome[V]) admits(place int, floor int64, exact bool) bool {
 // before it works for itself.
 const maxRefusals = 2
 
+// attempt is what a Get works with that memory does not answer, allocated at
+// once.
+type attempt[K comparable, V any] struct {
+	r request[K, V]
+	l look
+	f flight.Flight[guard, outcome[V]]
+}
+
 func (k *Keyspace[K, V]) getSlow(ctx context.Context, key K, hash uint64, load Loader[K, V], config readConfig) (V, error) {
 	var none V
 	if err := k.usable(ctx, load == nil); err != nil {
 		k.stats.count(sourceError)
 		return none, err
 	}
-	r, err := k.request(key, hash, config)
-	if err != nil {
+	w := new(attempt[K, V])
+	r := &w.r
+	if err := k.request(r, key, hash, config); err != nil {
 		k.stats.count(sourceError)
 		return none, err
 	}
 	r.load = load
 	for refusals := 0; ; {
 		if refusals == maxRefusals {
-			return k.lead(ctx, flight.New[guard, outcome[V]](guard{}), &r)
+			return k.lead(ctx, flight.New[guard, outcome[V]](guard{}), r, &w.l)
 		}
-		f, place, leads := k.flights.Join(key, hash, func() guard { return r.guard(k.cache) })
+		f, place, leads := k.flights.Join(key, hash, func() *flight.Flight[guard, outcome[V]] { return w.f.Begin(r.guard(k.cache)) })
 		if leads {
-			return k.lead(ctx, f, &r)
+			return k.lead(ctx, f, r, &w.l)
 		}
 		k.stats.localWaits.Add()
 		o, ok, err := f.Wait(ctx)
@@ -203,8 +212,8 @@ func (k *Keyspace[K, V]) settle(o outcome[V]) (V, error) {
 }
 
 // lead does the work of a flight: look into Redis here, load elsewhere if it
-// comes to that.
-func (k *Keyspace[K, V]) lead(ctx context.Context, f *flight.Flight[guard, outcome[V]], r *request[K, V]) (V, error) {
+// comes to that. l is room for the look.
+func (k *Keyspace[K, V]) lead(ctx context.Context, f *flight.Flight[guard, outcome[V]], r *request[K, V], l *look) (V, error) {
 	consulted := false
 	defer func() {
 		if !consulted { // a codec panicked: nobody may wait for this flight
@@ -212,7 +221,7 @@ func (k *Keyspace[K, V]) lead(ctx context.Context, f *flight.Flight[guard, outco
 			f.Abandon()
 		}
 	}()
-	found, permit, err := k.consult(ctx, f, r)
+	found, permit, err := k.consult(ctx, f, r, l)
 	consulted = true
 	switch {
 	case err != nil: // the caller's context
@@ -248,7 +257,7 @@ const maxRounds = 8
 
 // consult looks for key in Redis until it has a value, or a permit to load. It
 // fails only when ctx ends.
-func (k *Keyspace[K, V]) consult(ctx context.Context, f *flight.Flight[guard, outcome[V]], r *request[K, V]) (found outcome[V], _ *permit, err error) {
+func (k *Keyspace[K, V]) consult(ctx context.Context, f *flight.Flight[guard, outcome[V]], r *request[K, V], l *look) (found outcome[V], _ *permit, err error) {
 	if k.cache.remote == nil {
 		return found, k.plainPermit(r, bypassNone), nil
 	}
@@ -256,7 +265,7 @@ func (k *Keyspace[K, V]) consult(ctx context.Context, f *flight.Flight[guard, ou
 		return k.consultGenerations(ctx, f, r)
 	}
 	for round := 0; round < maxRounds; round++ {
-		l := k.look(ctx, f, r)
+		k.look(ctx, f, r, l)
 		if l.err != nil {
 			if ctx.Err() != nil {
 				return found, nil, ctx.Err()
@@ -270,7 +279,7 @@ func (k *Keyspace[K, V]) consult(ctx context.Context, f *flight.Flight[guard, ou
 		if anyHeld(l.gens) {
 			verdict = verdictHeld
 		} else if l.reply.State == Present {
-			verdict = k.judge(ctx, r, &l, &found)
+			verdict = k.judge(ctx, r, l, &found)
 		}
 		switch verdict {
 		case verdictHit:
@@ -280,12 +289,12 @@ func (k *Keyspace[K, V]) consult(ctx context.Context, f *flight.Flight[guard, ou
 		case verdictError:
 			return found, k.plainPermit(r, bypassError), nil
 		case verdictUnfit:
-			return found, k.asidePermit(r, &l), nil
+			return found, k.asidePermit(r, l), nil
 		}
-		r.unlearn(&l)
-		a := candidate[K, V]{r: r, l: &l, why: verdict}
-		if err := k.acquire(ctx, []*candidate[K, V]{&a}); err != nil {
-			k.giveBack(&a)
+		r.unlearn(l)
+		a := &candidate[K, V]{r: r, l: l, why: verdict}
+		if err := k.acquire(ctx, []*candidate[K, V]{a}); err != nil {
+			k.giveBack(a)
 			return found, nil, err
 		}
 		if a.p != nil {
@@ -311,29 +320,32 @@ type look struct {
 	sent    int64
 	least   int64 // evidence of what was looked at: sent, or what copies had
 	proof   int
-	gens    []*generation // as request.deps; nil: missing in Redis
-	room    [4]*generation
-	left    time.Duration // of verdictUnfit: what is there is fresh for so long
-	second  *secondLook   // shared by the keys of a batch; nil: none
+	gens    []*generation  // as request.deps; nil: missing in Redis
+	left    time.Duration  // of verdictUnfit: what is there is fresh for so long
+	second  *secondLook    // shared by the keys of a batch; nil: none
+	entry   frame.Entry    // what reply holds, once it was judged
+	room    [4]*generation // of gens
+	pairs   [2]frame.Pair  // of entry
 }
 
 // look issues tickets, then reads the entry and those generations that copies
-// do not prove, in one round trip.
-func (k *Keyspace[K, V]) look(ctx context.Context, f *flight.Flight[guard, outcome[V]], r *request[K, V]) (l look) {
+// do not prove, in one round trip. What l held before is lost.
+func (k *Keyspace[K, V]) look(ctx context.Context, f *flight.Flight[guard, outcome[V]], r *request[K, V], l *look) {
 	c := k.cache
+	*l = look{}
 	l.ticket = c.board.Issue(r.entry)
 	// After the ticket: see pending and the order of Cache.remove.
 	if l.pending = c.pending.has(r.entry, r.deps); l.pending {
-		return l
+		return
 	}
 	l.sent = clock.Now()
 	if l.epoch = c.usableEpoch(r.entry, l.sent); l.epoch == nil {
 		l.err = ErrUnavailable
-		return l
+		return
 	}
 	// After the epoch: another server ends it.
 	if l.pending = !c.honours(r.token); l.pending {
-		return l
+		return
 	}
 	l.proof = f.Prove()
 	l.gens = append(l.room[:0], make([]*generation, len(r.deps))...)
@@ -351,7 +363,6 @@ func (k *Keyspace[K, V]) look(ctx context.Context, f *flight.Flight[guard, outco
 	if l.err == nil && (!l.epoch.Alive() || !c.covered(l.epoch, clock.Now())) {
 		l.err = ErrUnavailable
 	}
-	return l
 }
 
 // readContext bounds a remote read that begins at now: by the shared deadline,
@@ -386,19 +397,19 @@ func (k *Keyspace[K, V]) judge(ctx context.Context, r *request[K, V], l *look, f
 	case frame.Foreign:
 		return k.judgeForeign(r, l, found)
 	}
-	var room [4]frame.Pair
-	e := frame.Entry{Pairs: room[:0]}
-	if err := frame.Parse(l.reply.Data, &e); err != nil {
+	e := &l.entry
+	*e = frame.Entry{Pairs: l.pairs[:0]}
+	if err := frame.Parse(l.reply.Data, e); err != nil {
 		k.stats.corrupt.Add()
 		return verdictOutdated
 	}
 	if e.Soft <= l.epoch.serverTime(clock.Now()) {
 		return verdictOutdated
 	}
-	if v := k.judgeGenerations(ctx, r, l, &e); v != verdictHit {
+	if v := k.judgeGenerations(ctx, r, l, e); v != verdictHit {
 		return v
 	}
-	return k.accept(r, l, &e, found)
+	return k.accept(r, l, e, found)
 }
 
 // judgeGenerations compares the generations an entry was loaded under with the

@@ -10,6 +10,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 	"unsafe"
@@ -145,16 +146,21 @@ func (k *Keyspace[K, V]) Key(key K) Target {
 
 // entryName returns the name of key's entry in the namespace.
 func (k *Keyspace[K, V]) entryName(key K) (string, error) {
-	var room [96]byte
-	start := append(append(room[:0], k.name...), ':')
+	room := nameRooms.Get().(*[]byte) // AppendKey is somebody's: a local one would escape
+	defer nameRooms.Put(room)
+	start := append(append((*room)[:0], k.name...), ':')
 	name := k.opts.AppendKey(start, key)
+	*room = name[:0]
 	if len(name) <= len(start) {
 		return "", fmt.Errorf("%w: empty key in keyspace %q", ErrInvalidKey, k.name)
 	}
 	return boundedName(name), nil
 }
 
-// request is what one read of a key needs to know.
+var nameRooms = sync.Pool{New: func() any { room := make([]byte, 0, 96); return &room }}
+
+// request is what one read of a key needs to know. It must not be copied once
+// it is made.
 type request[K comparable, V any] struct {
 	key      K
 	hash     uint64
@@ -164,22 +170,25 @@ type request[K comparable, V any] struct {
 	tags     []string // the last of deps, by name: declared ones, then learned ones
 	declared int      // how many of tags are declared
 	readConfig
+
+	room    [3]string     // of deps
+	tickets [4]liveTicket // of a guard
 }
 
-// request prepares a read or write of key.
-func (k *Keyspace[K, V]) request(key K, hash uint64, opts readConfig) (request[K, V], error) {
-	r := request[K, V]{key: key, hash: hash, readConfig: opts}
+// request makes r, which is zero, a read or write of key.
+func (k *Keyspace[K, V]) request(r *request[K, V], key K, hash uint64, opts readConfig) error {
+	r.key, r.hash, r.readConfig = key, hash, opts
 	name, err := k.entryName(key)
 	if err != nil {
-		return r, err
+		return err
 	}
 	c := k.cache
 	if k.tiers == MemoryOnly && c.remote != nil {
 		r.entry = c.tagKey(entryMark + name)
-		r.deps = append(make([]string, 0, 4), c.namespaceKey(r.entry), r.entry)
+		r.deps = append(r.room[:0], c.namespaceKey(r.entry), r.entry)
 	} else {
 		r.entry = c.entryKey(name)
-		r.deps = append(make([]string, 0, 4), c.namespaceKey(r.entry))
+		r.deps = append(r.room[:0], c.namespaceKey(r.entry))
 	}
 	for _, p := range k.prefixes {
 		if strings.HasPrefix(name, p) {
@@ -189,13 +198,13 @@ func (k *Keyspace[K, V]) request(key K, hash uint64, opts readConfig) (request[K
 	if k.opts.Tags != nil {
 		for _, tag := range k.opts.Tags(key) {
 			if err := checkTag(tag); err != nil {
-				return r, fmt.Errorf("larder: keyspace %q: %w", k.name, err)
+				return fmt.Errorf("larder: keyspace %q: %w", k.name, err)
 			}
 			r.addTag(c, tag)
 		}
 	}
 	r.declared = len(r.tags)
-	return r, nil
+	return nil
 }
 
 // addTag makes r depend on tag, an internal one included. It reports false if
@@ -230,12 +239,12 @@ func (g guard) Live() bool {
 	return true
 }
 
-// guard issues tickets for all that outdates the result of r.
+// guard issues tickets for all that outdates the result of r. Called once.
 func (r *request[K, V]) guard(c *Cache) guard {
 	g := guard{entry: c.board.Issue(r.entry)}
-	g.deps = make([]liveTicket, len(r.deps), len(r.deps)+1)
-	for i, dep := range r.deps {
-		g.deps[i] = c.board.Issue(dep)
+	g.deps = r.tickets[:0]
+	for _, dep := range r.deps {
+		g.deps = append(g.deps, c.board.Issue(dep))
 	}
 	if c.remote == nil {
 		g.deps = append(g.deps, c.board.Issue(sweepKey))

@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"github.com/larder-go/larder/internal/clock"
-	"github.com/larder-go/larder/internal/flight"
 	"github.com/larder-go/larder/internal/glob"
 )
 
@@ -40,16 +39,17 @@ func (k *Keyspace[K, V]) peek(ctx context.Context, key K, hash uint64, config re
 	if err := k.usable(ctx, false); err != nil {
 		return found, err
 	}
-	r, err := k.request(key, hash, config)
-	if err != nil {
+	var w attempt[K, V]
+	r, l := &w.r, &w.l
+	if err := k.request(r, key, hash, config); err != nil {
 		return found, err
 	}
 	if k.cache.remote == nil {
 		return found, ErrMiss
 	}
-	f := flight.New[guard, outcome[V]](guard{})
+	f := w.f.Begin(guard{})
 	if k.tiers == MemoryOnly {
-		a := capture[K, V]{r: &r, f: f}
+		a := capture[K, V]{r: r, f: f}
 		k.captureGenerations(ctx, []*capture[K, V]{&a}, false)
 		switch {
 		case a.p == nil:
@@ -59,14 +59,14 @@ func (k *Keyspace[K, V]) peek(ctx context.Context, key K, hash uint64, config re
 		}
 		return found, ErrMiss
 	}
-	l := k.look(ctx, f, &r)
+	k.look(ctx, f, r, l)
 	switch {
 	case l.err != nil:
 		return found, firstOf(ctx.Err(), l.err)
 	case l.pending || l.reply.State != Present:
 		return found, ErrMiss
 	}
-	switch k.judge(ctx, &r, &l, &found) {
+	switch k.judge(ctx, r, l, &found) {
 	case verdictHit:
 		return found, nil
 	case verdictError:
@@ -108,8 +108,8 @@ func (k *Keyspace[K, V]) remoteTTL(ctx context.Context, key K, hash uint64) (tim
 	if err != nil {
 		return 0, err
 	}
-	r, err := k.request(key, hash, readConfig{})
-	if err != nil {
+	var r request[K, V]
+	if err := k.request(&r, key, hash, readConfig{}); err != nil {
 		return 0, err
 	}
 	reply := k.cache.doOne(ctx, Op{Kind: OpInspect, Key: r.entry})

@@ -46,12 +46,12 @@ func (k *Keyspace[K, V]) setMany(ctx context.Context, values map[K]V, ttl time.D
 	writes := make([]write[K, V], 0, len(values))
 	var errs []error
 	for key, value := range values {
-		r, err := k.request(key, k.hash(key), readConfig{floor: clock.Add(clock.Now(), -k.cache.opts.MaxStaleness)})
-		if err != nil {
+		writes = append(writes, write[K, V]{value: value, ttl: ttl}) // there is room: none is moved
+		w := &writes[len(writes)-1]
+		if err := k.request(&w.r, key, k.hash(key), readConfig{floor: clock.Add(clock.Now(), -k.cache.opts.MaxStaleness)}); err != nil {
 			errs = append(errs, err)
-			continue
+			writes = writes[:len(writes)-1]
 		}
-		writes = append(writes, write[K, V]{r: r, value: value, ttl: ttl})
 	}
 	if k.cache.remote == nil {
 		k.setLocally(writes)

@@ -38,8 +38,8 @@ func (k *Keyspace[K, V]) SetVersion(ctx context.Context, key K, value V, version
 	if c.ctx.Err() != nil {
 		return ErrClosed
 	}
-	r, err := k.request(key, k.hash(key), readConfig{})
-	if err != nil {
+	var r request[K, V]
+	if err := k.request(&r, key, k.hash(key), readConfig{}); err != nil {
 		return err
 	}
 	removal := c.removal(r.entry, 0)

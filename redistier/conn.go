@@ -121,7 +121,11 @@ func (c *conn) options(ctx context.Context) rueidis.ClientOption {
 		DisableRetry:      true,
 		AlwaysPipelining:  true,
 		RingScaleEachConn: flowScale,
-		MaxFlushDelay:     c.cfg.FlushDelay,
+		// Beside what a reply of many values fills, more only takes memory: the
+		// client's defaults are 512 KiB each.
+		ReadBufferEachConn:  128 << 10,
+		WriteBufferEachConn: 64 << 10,
+		MaxFlushDelay:       c.cfg.FlushDelay,
 	}
 	if c.tracked {
 		o.ClientTrackingOptions, o.OnInvalidations, o.NewCacheStoreFn = []string{"NOLOOP"}, c.onPush, newNoStore

@@ -46,14 +46,18 @@ type Flight[G Guard, R any] struct {
 }
 
 // New returns a flight with one member, its leader, that nobody can find.
-func New[G Guard, R any](guard G) *Flight[G, R] {
-	return &Flight[G, R]{guard: guard, members: 1}
+func New[G Guard, R any](guard G) *Flight[G, R] { return new(Flight[G, R]).Begin(guard) }
+
+// Begin makes the zero flight f what [New] returns.
+func (f *Flight[G, R]) Begin(guard G) *Flight[G, R] {
+	f.guard, f.members = guard, 1
+	return f
 }
 
 // Join returns the flight of key that is under way and live, as a member with
-// its place in the order of proofs; otherwise it starts one guarded by guard
-// and reports that the caller leads it. hash spreads the keys.
-func (g *Group[K, G, R]) Join(key K, hash uint64, guard func() G) (f *Flight[G, R], place int, leads bool) {
+// its place in the order of proofs; otherwise it takes the one that begin
+// returns, and reports that the caller leads it. hash spreads the keys.
+func (g *Group[K, G, R]) Join(key K, hash uint64, begin func() *Flight[G, R]) (f *Flight[G, R], place int, leads bool) {
 	s := &g.shards[hash%shards]
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -65,7 +69,7 @@ func (g *Group[K, G, R]) Join(key K, hash uint64, guard func() G) (f *Flight[G, 
 	if s.m == nil {
 		s.m = make(map[K]*Flight[G, R])
 	}
-	f = New[G, R](guard())
+	f = begin()
 	s.m[key] = f
 	return f, 0, true
 }

@@ -17,6 +17,8 @@ func (f flag) Live() bool { return !f.dead.Load() }
 
 func alive() flag { return flag{new(atomic.Bool)} }
 
+func begin() *Flight[flag, int] { return New[flag, int](alive()) }
+
 // TestOneLeads holds that of all who join a key one leads, and all get what it
 // brings.
 func TestOneLeads(t *testing.T) {
@@ -26,7 +28,7 @@ func TestOneLeads(t *testing.T) {
 		var wg sync.WaitGroup
 		for range 100 {
 			wg.Go(func() {
-				f, _, leads := g.Join("k", 1, alive)
+				f, _, leads := g.Join("k", 1, begin)
 				if leads {
 					leaders.Add(1)
 					time.Sleep(time.Second)
@@ -49,7 +51,7 @@ func TestOneLeads(t *testing.T) {
 func TestKeysDoNotMeet(t *testing.T) {
 	var g Group[int, flag, int]
 	for key := range 100 {
-		if _, _, leads := g.Join(key, 7, alive); !leads {
+		if _, _, leads := g.Join(key, 7, begin); !leads {
 			t.Fatalf("key %d joined another", key)
 		}
 	}
@@ -62,10 +64,10 @@ func TestKeysDoNotMeet(t *testing.T) {
 // below a proof's number means "joined before it was sent".
 func TestPlaceAndProof(t *testing.T) {
 	var g Group[string, flag, int]
-	f, leader, _ := g.Join("k", 1, alive)
-	_, before, _ := g.Join("k", 1, alive)
+	f, leader, _ := g.Join("k", 1, begin)
+	_, before, _ := g.Join("k", 1, begin)
 	proof := f.Prove()
-	_, after, _ := g.Join("k", 1, alive)
+	_, after, _ := g.Join("k", 1, begin)
 	if leader >= proof || before >= proof || after < proof {
 		t.Errorf("places %d, %d and %d around proof %d", leader, before, after, proof)
 	}
@@ -84,14 +86,14 @@ func TestUnjoinable(t *testing.T) {
 		"left":      func(f *Flight[flag, int]) { f.Leave() },
 	} {
 		var g Group[string, flag, int]
-		old, _, _ := g.Join("k", 1, alive)
+		old, _, _ := g.Join("k", 1, begin)
 		end(old)
-		next, _, leads := g.Join("k", 1, alive)
+		next, _, leads := g.Join("k", 1, begin)
 		if !leads || next == old {
 			t.Errorf("%s: the flight was joined", name)
 		}
 		g.Remove("k", 1, old) // must not take the new one away
-		if f, _, leads := g.Join("k", 1, alive); leads || f != next {
+		if f, _, leads := g.Join("k", 1, begin); leads || f != next {
 			t.Errorf("%s: the new flight got lost", name)
 		}
 	}
@@ -132,8 +134,8 @@ func TestWaitEndsWithItsContext(t *testing.T) {
 // waits any more, not before, and that one who comes too late hears of it.
 func TestLoadEndsWithTheLastMember(t *testing.T) {
 	var g Group[string, flag, int]
-	f, _, _ := g.Join("k", 1, alive)
-	g.Join("k", 1, alive)
+	f, _, _ := g.Join("k", 1, begin)
+	g.Join("k", 1, begin)
 	cancelled := 0
 	if !f.Loading(func() { cancelled++ }) {
 		t.Error("nobody waits")
@@ -166,7 +168,7 @@ func TestRandomMembers(t *testing.T) {
 			wg.Go(func() {
 				for range 50 {
 					key := random.IntN(4)
-					f, _, leads := group.Join(key, uint64(key), alive)
+					f, _, leads := group.Join(key, uint64(key), func() *Flight[flag, int64] { return New[flag, int64](alive()) })
 					if leads {
 						time.Sleep(time.Duration(random.IntN(1000)))
 						group.Remove(key, uint64(key), f)

@@ -1,0 +1,54 @@
+package redistier
+
+import (
+	"context"
+	"strconv"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/larder-go/larder"
+	"github.com/larder-go/larder/lardertest"
+)
+
+// BenchmarkKeyspace measures whole reads of a keyspace that keeps nothing in
+// memory: a hit, 100 at once, and a miss with a source that answers at once.
+func BenchmarkKeyspace(b *testing.B) {
+	ctx, keys := context.Background(), benchNames()
+	cache, err := Open(ctx, Config{Address: lardertest.StartRedis(b).Addr()}, larder.Options{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer cache.Close()
+	k, err := larder.NewKeyspace(cache, "v", larder.KeyspaceOptions[string, string]{TTL: time.Hour, Tiers: larder.RemoteOnly, Codec: larder.Text})
+	if err != nil {
+		b.Fatal(err)
+	}
+	var next atomic.Int64
+	load := func(_ context.Context, key string) (string, error) { return key, nil }
+	loadMany := func(_ context.Context, keys []string) (map[string]string, error) {
+		found := make(map[string]string, len(keys))
+		for _, key := range keys {
+			found[key] = key
+		}
+		return found, nil
+	}
+	if _, err := k.GetMany(ctx, keys, loadMany); err != nil {
+		b.Fatal(err)
+	}
+	hit := func(i int) error { _, err := k.Get(ctx, keys[i%benchKeys], load); return err }
+	b.Run("read=hit/goroutines=1", func(b *testing.B) { spread(b, 1, hit) })
+	b.Run("read=hit/goroutines=64", func(b *testing.B) { spread(b, 64, hit) })
+	b.Run("read=exact/goroutines=64", func(b *testing.B) {
+		spread(b, 64, func(i int) error { _, err := k.Get(ctx, keys[i%benchKeys], load, larder.Exact); return err })
+	})
+	b.Run("read=many/goroutines=1", func(b *testing.B) {
+		spread(b, 1, func(int) error { _, err := k.GetMany(ctx, keys[:100], loadMany); return err })
+	})
+	b.Run("read=miss/goroutines=1", func(b *testing.B) {
+		spread(b, 1, func(int) error {
+			_, err := k.Get(ctx, "new"+strconv.FormatInt(next.Add(1), 10), load)
+			return err
+		})
+	})
+}
