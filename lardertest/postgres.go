@@ -26,6 +26,9 @@ type PostgresOptions struct {
 	BinDir string
 	// Args are further arguments of postgres: "-c", "max_connections=200".
 	Args []string
+	// CertFile and KeyFile turn encryption on; connections without it are
+	// refused then. See [NewCertificate].
+	CertFile, KeyFile string
 }
 
 // ErrNoPostgres reports that there are no programs to start a PostgreSQL

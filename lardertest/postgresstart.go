@@ -70,7 +70,32 @@ func (s *PostgresServer) initialize(ctx context.Context) error {
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("lardertest: initdb: %w\n%s", err, out)
 	}
-	return nil
+	if s.opts.CertFile == "" {
+		return nil
+	}
+	return s.encrypt()
+}
+
+// encrypt gives the server its certificate, with the key as its user's own, and
+// admits encrypted connections alone.
+func (s *PostgresServer) encrypt() error {
+	for from, name := range map[string]string{s.opts.CertFile: "server.crt", s.opts.KeyFile: "server.key"} {
+		data, err := os.ReadFile(from)
+		if err != nil {
+			return err
+		}
+		to := filepath.Join(s.dataDir(), name)
+		if err := os.WriteFile(to, data, 0o600); err != nil {
+			return err
+		}
+		if s.as != nil {
+			if err := os.Chown(to, int(s.as.Uid), int(s.as.Gid)); err != nil {
+				return err
+			}
+		}
+	}
+	s.opts.Args = append([]string{"-c", "ssl=on"}, s.opts.Args...)
+	return os.WriteFile(filepath.Join(s.dataDir(), "pg_hba.conf"), []byte("hostssl all all 127.0.0.1/32 trust\n"), 0o644)
 }
 
 // start starts the server and waits until it accepts connections. Its data is

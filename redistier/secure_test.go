@@ -1,14 +1,7 @@
 package redistier
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
-	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/pem"
-	"math/big"
 	"net"
 	"os"
 	"path/filepath"
@@ -136,7 +129,7 @@ func TestTestServersGrantTheDocumentedRights(t *testing.T) {
 // name, and the client shows its own.
 func TestTLS(t *testing.T) {
 	dir := t.TempDir()
-	certificate, key := selfSigned(t, dir)
+	certificate, key := lardertest.NewCertificate(t, dir)
 	port := freeTLSPort(t)
 	lardertest.StartRedis(t, lardertest.RedisOptions{Args: []string{
 		"--tls-port", port, "--tls-cert-file", certificate, "--tls-key-file", key, "--tls-ca-cert-file", certificate,
@@ -146,44 +139,11 @@ func TestTLS(t *testing.T) {
 		"REDIS_TLS_CERT_FILE": certificate, "REDIS_TLS_KEY_FILE": key,
 	}))
 	works(t, read(map[string]string{
-		"REDIS_HOST": "127.0.0.1", "REDIS_PORT": port, "REDIS_TLS_CA_FILE": certificate, "REDIS_TLS_SERVER_NAME": "redis.test",
+		"REDIS_HOST": "127.0.0.1", "REDIS_PORT": port, "REDIS_TLS_CA_FILE": certificate, "REDIS_TLS_SERVER_NAME": lardertest.CertificateName,
 		"REDIS_TLS_CERT_FILE": certificate, "REDIS_TLS_KEY_FILE": key,
 	}))
 	_, events := openTier(t, Config{Address: "127.0.0.1:" + port, TLS: &tls.Config{}}, "shop")
 	events.await(t, 0, "disconnected redistier: connect to 127.0.0.1:"+port+": tls: failed to verify certificate")
-}
-
-// selfSigned writes a certificate for 127.0.0.1 and redis.test with its key.
-func selfSigned(t *testing.T, dir string) (certificate, key string) {
-	t.Helper()
-	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "redis.test"},
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
-		DNSNames: []string{"redis.test"}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
-		IsCA: true, BasicConstraintsValid: true,
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, private.Public(), private)
-	if err != nil {
-		t.Fatal(err)
-	}
-	raw, err := x509.MarshalPKCS8PrivateKey(private)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return writePEM(t, dir, "CERTIFICATE", der), writePEM(t, dir, "PRIVATE KEY", raw)
-}
-
-func writePEM(t *testing.T, dir, kind string, der []byte) string {
-	t.Helper()
-	name := filepath.Join(dir, strings.ReplaceAll(kind, " ", "_"))
-	if err := os.WriteFile(name, pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	return name
 }
 
 func freeTLSPort(t *testing.T) string {

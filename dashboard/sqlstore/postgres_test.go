@@ -95,6 +95,26 @@ func TestPostgresConforms(t *testing.T) {
 	})
 }
 
+// Connections are encrypted, and the server's certificate is checked against the
+// authority and the name, if the URL says so; where it cannot be, nothing is
+// sent.
+func TestPostgresTLS(t *testing.T) {
+	certificate, key := lardertest.NewCertificate(t, t.TempDir())
+	stranger, _ := lardertest.NewCertificate(t, t.TempDir())
+	server := lardertest.StartPostgres(t, lardertest.PostgresOptions{CertFile: certificate, KeyFile: key})
+	address := "postgres://postgres@" + server.Addr() + "/postgres?sslmode=verify-full&sslrootcert="
+	s := openFile(t, address+certificate, sqlstore.Options{})
+	if _, _, err := s.CreateSuite(t.Context(), dashboard.NewSuite{Name: "encrypted"}); err != nil {
+		t.Fatal(err)
+	}
+	for _, refused := range []string{address + stranger, server.URL()} {
+		if s, err := sqlstore.Open(t.Context(), refused, sqlstore.Options{}); err == nil {
+			_ = s.Close()
+			t.Errorf("%s was accepted", refused)
+		}
+	}
+}
+
 // A database that is away gives an error that says so, and what it had is there
 // when it comes back.
 func TestPostgresAway(t *testing.T) {
