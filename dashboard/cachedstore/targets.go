@@ -51,34 +51,54 @@ func (t *targetSet) tag(names ...string) {
 // outbox may store the change and derive the targets when it carries them out.
 func (s *Store) Targets(change dashboard.Change) []larder.Target {
 	t := &targetSet{tags: make(map[string]bool)}
-	many := len(change.Suites)+len(change.Cases)+len(change.Executions) >= manyRows
-	if many {
+	if len(change.Suites)+len(change.Cases)+len(change.Executions) >= manyRows {
 		t.tag(tagRows)
+	} else {
+		t.list = s.rows(change)
 	}
-	for _, c := range change.Suites {
-		if !many {
-			t.list = append(t.list, s.spaces.suite.space.Key(c.ID))
-		}
-		t.suite(c)
-	}
+	t.lists(change)
+	return t.list
+}
+
+// targets is Targets where there is no cache to name keys with: rows go by their tag.
+func targets(change dashboard.Change) []larder.Target {
+	t := &targetSet{tags: make(map[string]bool)}
+	t.tag(tagRows)
+	t.lists(change)
+	return t.list
+}
+
+// rows are the keys of the rows that a change touched, and of the suites whose
+// number of cases it may have changed.
+func (s *Store) rows(change dashboard.Change) (keys []larder.Target) {
 	suites := make(map[int64]bool)
+	for _, c := range change.Suites {
+		suites[c.ID] = true
+	}
 	for _, c := range change.Cases {
-		if !many {
-			t.list = append(t.list, s.spaces.testCase.space.Key(c.ID))
-		}
-		t.testCase(c)
+		keys = append(keys, s.spaces.testCase.space.Key(c.ID))
 		suites[c.SuiteID], suites[c.OldSuiteID] = true, true
 	}
 	for _, c := range change.Executions {
-		if !many {
-			t.list = append(t.list, s.spaces.execution.space.Key(c.ID))
-		}
+		keys = append(keys, s.spaces.execution.space.Key(c.ID))
+	}
+	for id := range suites {
+		keys = append(keys, s.spaces.suite.space.Key(id))
+	}
+	return keys
+}
+
+// lists adds the tags of everything but rows.
+func (t *targetSet) lists(change dashboard.Change) {
+	for _, c := range change.Suites {
+		t.suite(c)
+	}
+	for _, c := range change.Cases {
+		t.testCase(c)
+	}
+	for _, c := range change.Executions {
 		t.execution(c)
 	}
-	for id := range suites { // whose number of cases may have changed
-		t.list = append(t.list, s.spaces.suite.space.Key(id))
-	}
-	return t.list
 }
 
 func (t *targetSet) suite(c dashboard.SuiteChange) {

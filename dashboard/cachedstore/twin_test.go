@@ -38,6 +38,7 @@ type node struct {
 type world struct {
 	*testing.T
 	redis *lardertest.RedisServer
+	path  string // of the database
 	nodes [2]node
 	twin  dashboard.Store
 	clock *storetest.Clock
@@ -73,7 +74,7 @@ func newWorld(t *testing.T, how set, seed uint64) *world {
 		}
 		w.nodes[i] = node{store: cached(t, db, cache, options), cache: cache, database: db}
 	}
-	w.twin = openDatabase(t, path, w.clock)
+	w.path, w.twin = path, openDatabase(t, path, w.clock)
 	return w
 }
 
@@ -98,16 +99,21 @@ func relayed(t *testing.T, db *sqlstore.Store, cache *larder.Cache, dialect outb
 
 // mutate does one random mutation through a random node and returns the node.
 func (w *world) mutate() (node, string) {
-	w.clock.Advance(time.Duration(w.rand.IntN(900)) * time.Millisecond)
 	n := w.nodes[w.rand.IntN(len(w.nodes))]
+	return n, w.mutateThrough(n.store)
+}
+
+// mutateThrough does one random mutation and returns its kind.
+func (w *world) mutateThrough(s dashboard.Store) string {
+	w.clock.Advance(time.Duration(w.rand.IntN(900)) * time.Millisecond)
 	kinds := []string{"create suite", "update suite", "update suite", "delete suite", "create case", "create case", "update case", "move case", "delete case",
 		"create execution", "create execution", "start", "start", "results", "results", "stop", "finish", "finish", "ingest", "ingest", "reap"}
 	kind := kinds[w.rand.IntN(len(kinds))]
-	err := w.do(n.store, kind)
+	err := w.do(s, kind)
 	if err != nil && !errors.Is(err, dashboard.ErrNotFound) && !errors.Is(err, dashboard.ErrConflict) && !errors.Is(err, dashboard.ErrInvalid) {
 		w.Fatalf("%s: %v", kind, err)
 	}
-	return n, kind
+	return kind
 }
 
 func (w *world) any(max int64) int64 { return 1 + w.rand.Int64N(max+1) }

@@ -20,6 +20,7 @@ var postgresDialect = dialect{
 	// Not FOR UPDATE: rows that refer to the locked one may still be inserted.
 	lock:       func(table string) string { return " FOR NO KEY UPDATE OF " + table },
 	skipLocked: " FOR UPDATE SKIP LOCKED",
+	agedOutbox: "added_at < now() - make_interval(secs => ?)",
 	like:       "ILIKE",
 	unique:     func(err error) bool { return hasCode(err, "23505") },
 	// deadlock_detected and serialization_failure: another transaction was first.

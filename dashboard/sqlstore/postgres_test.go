@@ -85,6 +85,10 @@ func TestPostgresConforms(t *testing.T) {
 			return err
 		})
 	})
+	t.Run("old invalidations are forgotten", func(t *testing.T) {
+		forgets(t, openFile(t, server.Database(t), sqlstore.Options{}),
+			"INSERT INTO larder_outbox (target, added_at) SELECT 'tag:x', now() - g::interval FROM unnest(ARRAY['3 days', '25 hours', '1 hour']) g")
+	})
 	t.Run("a large report", func(t *testing.T) { ingestLarge(t, openFile(t, server.Database(t), sqlstore.Options{})) })
 	t.Run("the demo", func(t *testing.T) {
 		s := openFile(t, server.Database(t), sqlstore.Options{Now: storetest.NewClock().Now})

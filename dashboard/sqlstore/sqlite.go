@@ -19,6 +19,7 @@ var sqliteDialect = dialect{
 	rebind:     func(q string) string { return q },
 	lock:       func(string) string { return "" }, // the transaction holds the write lock
 	like:       "LIKE",
+	agedOutbox: "added_at < strftime('%Y-%m-%dT%H:%M:%fZ', 'now', '-' || CAST(? AS INTEGER) || ' seconds')",
 	again:      func(error) bool { return false }, // it waits for the write lock instead
 	unique: func(err error) bool {
 		code := sqliteCode(err)

@@ -52,6 +52,8 @@ type dialect struct {
 	rebind func(string) string
 	// lock is appended to a SELECT whose rows of the table (or alias) will be updated.
 	lock func(table string) string
+	// agedOutbox is the condition of rows of the outbox that are older than a number of seconds.
+	agedOutbox string
 	// skipLocked is appended to a SELECT that claims rows which another transaction may be claiming.
 	skipLocked string
 	// like is the operator that ignores the case of ASCII letters.

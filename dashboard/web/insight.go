@@ -149,7 +149,22 @@ func (s *web) compare(_ http.ResponseWriter, r *http.Request) (*view, error) {
 		return nil, err
 	}
 	d.Choices = withChosen(list.Items, d)
+	if !d.Chosen {
+		d.suggest(list.Items)
+	}
 	return &view{Name: "compare", Title: "Compare", Path: "/compare", Data: d}, nil
+}
+
+// suggest selects the two newest executions of one suite.
+func (d *compareData) suggest(newest []dashboard.Execution) {
+	last := make(map[int64]int64) // by suite
+	for _, e := range newest {
+		if head, ok := last[e.SuiteID]; ok {
+			d.BaseID, d.HeadID = e.ID, head
+			return
+		}
+		last[e.SuiteID] = e.ID
+	}
 }
 
 // withChosen adds the compared executions to the choices where they are older.

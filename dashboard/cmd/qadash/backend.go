@@ -25,6 +25,7 @@ const collectTime = time.Second
 // backend is the store with what runs below it.
 type backend struct {
 	store     dashboard.Store
+	database  *sqlstore.Store
 	admin     dashboard.Admin      // never cached
 	metrics   prometheus.Collector // of the cache; nil without one
 	view      dashboard.CacheView  // nil without a cache
@@ -40,9 +41,10 @@ func open(ctx context.Context, c config.Config, log *slog.Logger) (*backend, err
 	if err != nil {
 		return nil, err
 	}
-	b := &backend{store: db, admin: db, line: "off", closers: []func() error{db.Close}}
+	b := &backend{store: db, database: db, admin: db, line: "off", closers: []func() error{db.Close}}
 	if !c.Cache.Enabled {
-		return b, nil
+		// Others on this database may have caches.
+		return b, cachedstore.Record(db, db.DB(), dialectOf(c))
 	}
 	if err := b.addCache(ctx, c, log, db); err != nil {
 		return nil, errors.Join(err, b.close())
@@ -62,7 +64,7 @@ func (b *backend) addCache(ctx context.Context, c config.Config, log *slog.Logge
 	if err != nil {
 		return &configError{err}
 	}
-	b.closers = append(b.closers, cache.Close)
+	b.closers = append(b.closers, func() error { return closed(cache.Close(), log) })
 	box, err := b.addOutbox(c, log, db, cache)
 	if err != nil {
 		return err
@@ -83,13 +85,26 @@ func (b *backend) addCache(ctx context.Context, c config.Config, log *slog.Logge
 	return err
 }
 
+// closed is the error of a cache that ends. What Redis did not confirm until now is
+// in the outbox, and the next process with a Redis carries it out.
+func closed(err error, log *slog.Logger) error {
+	if errors.Is(err, larder.ErrPending) {
+		log.Info("invalidations that Redis has not confirmed are left to the outbox", "error", err)
+		return nil
+	}
+	return err
+}
+
+func dialectOf(c config.Config) outbox.Dialect {
+	if c.Database.Driver == "sqlite" {
+		return outbox.SQLite
+	}
+	return outbox.PostgreSQL
+}
+
 // addOutbox makes an outbox in the database and runs its relay until the end.
 func (b *backend) addOutbox(c config.Config, log *slog.Logger, db *sqlstore.Store, cache *larder.Cache) (*outbox.Box, error) {
-	options := outbox.Options{Dialect: outbox.PostgreSQL, Logger: log}
-	if c.Database.Driver == "sqlite" {
-		options.Dialect = outbox.SQLite
-	}
-	box, err := outbox.New(db.DB(), cache, options)
+	box, err := outbox.New(db.DB(), cache, outbox.Options{Dialect: dialectOf(c), Logger: log})
 	if err != nil {
 		return nil, err
 	}

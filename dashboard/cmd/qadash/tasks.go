@@ -11,6 +11,7 @@ import (
 	"github.com/larder-go/larder/dashboard"
 	"github.com/larder-go/larder/dashboard/config"
 	"github.com/larder-go/larder/dashboard/hooks"
+	"github.com/larder-go/larder/dashboard/sqlstore"
 )
 
 // Executions whose reporter is silent for this long end as error.
@@ -19,13 +20,23 @@ const (
 	reapEvery = time.Minute
 )
 
+// Invalidations that nobody has carried out for outboxAge and twice the longest TTL
+// concern entries that have expired.
+const (
+	outboxAge = 24 * time.Hour
+	tidyEvery = time.Hour
+)
+
 // startTasks starts what runs beside the server: the reaper of silent
-// executions and the sender of webhooks. The function it returns ends them and
+// executions, the end of invalidations that nobody needs any more, and the sender of webhooks. The function it returns ends them and
 // waits.
 func startTasks(ctx context.Context, c config.Config, b *backend, log *slog.Logger) (stop func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	var running sync.WaitGroup
 	running.Go(func() { reap(ctx, b.store, log) })
+	running.Go(func() {
+		tidy(ctx, b.database, outboxAge+2*max(c.Cache.TTL.Short, c.Cache.TTL.Medium, c.Cache.TTL.Default), log)
+	})
 	sender := hooks.New(hooks.Options{Store: b.admin, AllowPrivate: c.WebhookPrivate, BaseURL: c.PublicURL, Log: log})
 	running.Go(func() { sender.Run(ctx) })
 	if c.PprofAddr != "" {
@@ -50,6 +61,25 @@ func profiles(ctx context.Context, addr string, log *slog.Logger) {
 	log.InfoContext(ctx, "profiles", "url", "http://"+addr+"/debug/pprof/")
 	if err := web.ListenAndServe(); err != nil && ctx.Err() == nil {
 		log.WarnContext(ctx, "no profiles", "error", err)
+	}
+}
+
+func tidy(ctx context.Context, db *sqlstore.Store, age time.Duration, log *slog.Logger) {
+	ticker := time.NewTicker(tidyEvery)
+	defer ticker.Stop()
+	for {
+		n, err := db.ForgetOutbox(ctx, age)
+		switch {
+		case err != nil && ctx.Err() == nil:
+			log.WarnContext(ctx, "old invalidations were not deleted", "error", err)
+		case n > 0:
+			log.InfoContext(ctx, "invalidations of entries that have expired were deleted", "count", n)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/cdproto/input"
 	"github.com/chromedp/cdproto/log"
 	"github.com/chromedp/cdproto/network"
@@ -40,7 +41,7 @@ func New(t *testing.T, h http.Handler) *Browser {
 	t.Cleanup(cancel)
 	ctx, cancel = chromedp.NewContext(ctx)
 	t.Cleanup(cancel)
-	ctx, cancel = context.WithTimeout(ctx, time.Minute)
+	ctx, cancel = context.WithTimeout(ctx, 2*time.Minute)
 	t.Cleanup(cancel)
 	b := &Browser{t: t, ctx: ctx, URL: server.URL}
 	chromedp.ListenTarget(ctx, b.watch)
@@ -95,6 +96,29 @@ func (b *Browser) Run(actions ...chromedp.Action) {
 func (b *Browser) Open(path string) {
 	b.t.Helper()
 	b.Run(chromedp.Navigate(b.URL+path), chromedp.Poll(`document.readyState === 'complete' && !!window.htmx`, nil))
+}
+
+// Resize sets the width of the window in pixels, narrow ones as those of phones
+// are, and the theme, "light" or "dark".
+func (b *Browser) Resize(width int64, theme string) {
+	b.t.Helper()
+	narrow := width < 600
+	b.Run(emulation.SetDeviceMetricsOverride(width, 900, 1, narrow),
+		emulation.SetEmulatedMedia().WithFeatures([]*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: theme}}))
+}
+
+// Overflow is the number of pixels by which the page is wider than the window.
+func (b *Browser) Overflow() (pixels int) {
+	b.t.Helper()
+	b.Run(chromedp.Evaluate(`document.documentElement.scrollWidth - document.documentElement.clientWidth`, &pixels))
+	return pixels
+}
+
+// Picture returns the whole page as a PNG.
+func (b *Browser) Picture() (png []byte) {
+	b.t.Helper()
+	b.Run(chromedp.FullScreenshot(&png, 100))
+	return png
 }
 
 // Until waits for an expression of the page to become true, also across the
