@@ -25,8 +25,9 @@ run: ## start the dashboard on http://127.0.0.1:8000 (SQLite; Redis as REDIS_* s
 	@go run ./dashboard/cmd/qadash serve
 
 .PHONY: build
-build: ## compile qadash into bin/
+build: ## compile qadash and larder into bin/
 	@CGO_ENABLED=0 go build -trimpath -o bin/qadash ./dashboard/cmd/qadash
+	@CGO_ENABLED=0 go build -trimpath -o bin/larder ./cmd/larder
 
 .PHONY: test
 test: ## install what tests need, then formatting, vet and all tests under the race detector

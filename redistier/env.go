@@ -58,6 +58,10 @@ func (e *EnvError) Error() string {
 // [EnvError].
 func FromEnv() Config { return fromEnv(os.Getenv) }
 
+// FromGetenv is [FromEnv] with variables from elsewhere, such as the flags of a
+// program.
+func FromGetenv(getenv func(name string) string) Config { return fromEnv(getenv) }
+
 func fromEnv(getenv func(string) string) Config {
 	e := env{getenv: getenv}
 	if e.get("REDIS_URL") != "" {

@@ -26,8 +26,8 @@ type Inspector struct {
 }
 
 // Inspect connects to every master that cfg names. Other than [Open] it fails
-// when one cannot be reached: [Denied] tells whether Redis refused the user. The
-// default of DialTimeout is 5 s here.
+// when one cannot be reached, with [larder.ErrUnavailable]; [Denied] tells whether
+// Redis refused the user. The default of DialTimeout is 5 s here.
 func Inspect(ctx context.Context, cfg Config, namespace string) (*Inspector, error) {
 	cfg.observer, cfg.NoTracking = true, true
 	cfg.DialTimeout = cmp.Or(cfg.DialTimeout, inspectTimeout)

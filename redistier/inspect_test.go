@@ -237,12 +237,12 @@ func TestInspectSaysWhyNot(t *testing.T) {
 		"no cluster":     {Config{Topology: Cluster, Addresses: []string{"127.0.0.1:1"}}, false, "tells the layout"},
 	} {
 		_, err := Inspect(testContext(t), c.cfg, "shop")
-		if err == nil || Denied(err) != c.denied || !strings.Contains(err.Error(), c.text) || strings.Contains(err.Error(), "sesame") {
+		if !errors.Is(err, larder.ErrUnavailable) || Denied(err) != c.denied || !strings.Contains(err.Error(), c.text) || strings.Contains(err.Error(), "sesame") {
 			t.Errorf("%s: denied %v, %v", name, Denied(err), err)
 		}
 	}
-	if _, err := Inspect(testContext(t), Config{}, "a#b"); err == nil {
-		t.Error("a bad namespace was accepted")
+	if _, err := Inspect(testContext(t), Config{}, "a#b"); err == nil || errors.Is(err, larder.ErrUnavailable) {
+		t.Errorf("a bad namespace: %v", err)
 	}
 	if _, err := Targets(""); err == nil {
 		t.Error("an empty name was accepted")

@@ -64,8 +64,14 @@ func (i *Inspector) Watch(ctx context.Context, changed func(Change)) error {
 	w := &watch{inspector: i, queue: make(chan pushed, watchQueue), lost: cancel}
 	for _, c := range conns {
 		end, err := w.open(ctx, c)
+		if ctx.Err() != nil && !errors.Is(context.Cause(ctx), errWatchEnded) {
+			err = nil // nobody waits any more
+		}
 		if err != nil {
 			return err
+		}
+		if end == nil {
+			return nil
 		}
 		defer end()
 	}
