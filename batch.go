@@ -49,13 +49,37 @@ func (k *Keyspace[K, V]) GetMany(ctx context.Context, keys []K, load BatchLoader
 			b.add(key, e.value, e.negative)
 			continue
 		}
+		if e := k.overdue(key, hash, now, b.config.floor); e != nil {
+			b.addLate(e, now)
+			continue
+		}
 		b.enlist(key, hash)
 	}
-	b.run(ctx)
+	waits, cancel := k.waitContext(ctx)
+	defer cancel()
+	b.run(waits)
+	k.launch(ctx, b.refreshing, load)
 	if slow := len(seen) - hits; slow > 0 {
 		k.stats.slowReads.ObserveN(elapsed(now), uint64(slow))
 	}
 	return b.values, b.err
+}
+
+// addLate adds a memory entry that is due.
+func (b *batch[K, V]) addLate(e *entry[K, V], now int64) {
+	if b.k.refreshDue(e, now) {
+		b.refresh(e.key, b.k.hash(e.key))
+	}
+	if value, err := b.k.settleLate(e, now); err == nil {
+		b.values[e.key] = value
+	}
+}
+
+// refresh notes a key that is refreshed when the batch is done.
+func (b *batch[K, V]) refresh(key K, hash uint64) {
+	if m, leads := b.k.openRefresh(key, hash); leads {
+		b.refreshing = append(b.refreshing, m)
+	}
 }
 
 // batch is the work of one GetMany.
@@ -68,8 +92,9 @@ type batch[K comparable, V any] struct {
 	values map[K]V
 	err    error
 
-	rest []member[K, V] // not used yet
-	left int            // how many keys may still need one
+	rest       []member[K, V]  // not used yet
+	left       int             // how many keys may still need one
+	refreshing []*member[K, V] // of values that were served stale
 }
 
 // member is one key of a batch.
@@ -82,6 +107,9 @@ type member[K comparable, V any] struct {
 	place int
 	o     outcome[V]
 	ended bool
+
+	stale    *V   // what a refresh replaces; nil: nothing
+	unstored bool // the value was left out of all tiers
 }
 
 func (b *batch[K, V]) add(key K, value V, negative bool) {
@@ -205,6 +233,7 @@ func (b *batch[K, V]) consult(ctx context.Context) (loading, waiting []*member[K
 	for _, m := range b.leads {
 		switch {
 		case m.ended:
+		case m.p != nil && m.p.kind != bypassLease && b.instead(m):
 		case m.p != nil:
 			loading = append(loading, m)
 		default:
@@ -224,13 +253,35 @@ func (b *batch[K, V]) consultGenerations(ctx context.Context) (loading []*member
 	b.k.captureGenerations(ctx, captures, true)
 	for i, m := range b.leads {
 		if m.p = captures[i].p; m.p != nil {
-			loading = append(loading, m)
+			if !b.instead(m) {
+				loading = append(loading, m)
+			}
 			continue
 		}
-		b.end(m, captures[i].found)
-		b.take(m, captures[i].found)
+		b.found(m, captures[i].found)
 	}
 	return loading
+}
+
+// instead finishes a key that has something better than a load.
+func (b *batch[K, V]) instead(m *member[K, V]) bool {
+	o, ok := b.k.insteadOfLoading(m.r, m.p)
+	if ok {
+		b.found(m, o)
+	}
+	return ok
+}
+
+// found finishes a key that need not be loaded.
+func (b *batch[K, V]) found(m *member[K, V], o outcome[V]) {
+	b.end(m, o)
+	if o.early || o.stale {
+		b.refresh(m.r.key, m.r.hash)
+	}
+	if _, err := b.k.pauses.of(m.r.entry, clock.Now()); o.stale && err != nil {
+		o.source = sourceStaleFailed
+	}
+	b.take(m, o)
 }
 
 // weigh judges what was found for a key and reports whether it must be
@@ -243,9 +294,8 @@ func (b *batch[K, V]) weigh(ctx context.Context, m *member[K, V]) bool {
 		m.why = b.k.judge(ctx, m.r, m.l, &m.o)
 	}
 	switch m.why {
-	case verdictHit:
-		b.end(m, m.o)
-		b.take(m, m.o)
+	case verdictHit, verdictStale:
+		b.found(m, m.o)
 		return false
 	case verdictHeld:
 		m.p = b.k.plainPermit(m.r, bypassHeld)
@@ -255,6 +305,12 @@ func (b *batch[K, V]) weigh(ctx context.Context, m *member[K, V]) bool {
 		return false
 	case verdictUnfit:
 		m.p = b.k.asidePermit(m.r, m.l)
+		return false
+	case verdictBusy:
+		return true
+	}
+	if err := b.k.backedOff(m.r); err != nil {
+		b.found(m, outcome[V]{err: err})
 		return false
 	}
 	return true
@@ -356,8 +412,7 @@ func (b *batch[K, V]) loadAll(ctx context.Context, members []*member[K, V]) {
 	for _, m := range members {
 		o, _, err := m.f.Wait(ctx)
 		if err != nil {
-			m.f.Leave()
-			b.fail(err)
+			b.fail(leave(ctx, m.f, err))
 			continue
 		}
 		o.panicAgain()
@@ -390,6 +445,7 @@ func (b *batch[K, V]) loadInto(ctx context.Context, members []*member[K, V]) {
 	defer leave()
 	defer context.AfterFunc(ctx, func() {
 		if context.Cause(ctx) == ErrLoadTimeout {
+			k.backoffAll(members, ErrLoadTimeout)
 			failed(outcome[V]{err: ErrLoadTimeout})
 		}
 	})()
@@ -398,6 +454,7 @@ func (b *batch[K, V]) loadInto(ctx context.Context, members []*member[K, V]) {
 		if !finished { // the codec panicked, or the loader ended its goroutine
 			o := panicked[V](k.cache, k.name, recover())
 			k.releaseAll(members)
+			k.backoffAll(members, o.err)
 			failed(o)
 		}
 	}()
@@ -417,10 +474,17 @@ func (b *batch[K, V]) carryOut(ctx context.Context, members []*member[K, V]) {
 	start := clock.Now()
 	stopRenewing := k.renewLeases(ctx, members)
 	loadCtx, said := k.handle(ctx)
+	if len(members) == 1 && members[0].stale != nil {
+		said.stale = *members[0].stale
+	}
 	values, all := b.call(loadCtx, keys)
 	stopRenewing()
+	if said.unchanged() && all.err == nil {
+		values, all.err = unchanged(members)
+	}
+	all.took = time.Duration(clock.Now() - start)
 	var landings []*landing[K, V]
-	var unused []*member[K, V]
+	var landed, unused []*member[K, V]
 	for i, m := range members {
 		m.o = all
 		m.o.source, m.o.shared, m.o.proof = m.p.source(), m.p.kind != bypassHeld, proofs[i]
@@ -428,13 +492,33 @@ func (b *batch[K, V]) carryOut(ctx context.Context, members []*member[K, V]) {
 		l, keeps := k.bring(ctx, m, values, said)
 		switch {
 		case l != nil:
-			landings = append(landings, l)
+			landings, landed = append(landings, l), append(landed, m)
 		case !keeps:
-			unused = append(unused, m)
+			m.unstored, unused = true, append(unused, m)
 		}
 	}
 	k.releaseAll(unused)
 	k.fill(ctx, landings)
+	for i, m := range landed {
+		m.unstored = landings[i].dropped
+	}
+	for _, m := range members {
+		k.backoff(m.r, m.o.err)
+	}
+}
+
+// unchanged returns what a loader left as it is.
+func unchanged[K comparable, V any](members []*member[K, V]) (map[K]V, error) {
+	if len(members) != 1 || members[0].stale == nil {
+		return nil, ErrNothingStale
+	}
+	return map[K]V{members[0].r.key: *members[0].stale}, nil
+}
+
+func (k *Keyspace[K, V]) backoffAll(members []*member[K, V], err error) {
+	for _, m := range members {
+		k.backoff(m.r, err)
+	}
 }
 
 // bring sets the outcome of one key from what a batch load returned. It
@@ -565,9 +649,8 @@ func (b *batch[K, V]) single(ctx context.Context, m *member[K, V], leads bool) (
 	}
 	o, ok, err := m.f.Wait(ctx)
 	if err != nil {
-		m.f.Leave()
 		k.stats.count(sourceError)
-		return value, err
+		return value, leave(ctx, m.f, err)
 	}
 	if ok && o.admits(m.place, m.r.floor, m.r.exact) {
 		return k.settle(o)

@@ -18,7 +18,9 @@ const always int64 = 1<<63 - 1
 
 // terms are what a value is kept in memory under.
 type terms struct {
-	hard     int64         // monotonic ns from which it must not be used
+	due      int64 // monotonic ns from which it is not simply served; see space.age
+	life     life  // what decides then, if it is aged; otherwise it is gone
+	aged     bool
 	evidence int64         // when the request was sent that proved it
 	ticket   ticket.Ticket // dies with the first change of the key
 	epoch    *Epoch        // credits later evidence; nil: nothing does
@@ -35,6 +37,7 @@ type bond struct {
 	tags     []*generation
 	negative bool
 	settled  bool // no other process can outdate it: evidence is not asked for
+	aged     bool // the entry is an agedEntry
 }
 
 // head is the part of a memory entry that does not depend on its type: who it
@@ -43,8 +46,8 @@ type bond struct {
 type head struct {
 	*bond
 	stub ticket.Stub
-	hard int64  // monotonic ns from which it must not be used
-	rest uint64 // µs from the evidence to hard, rounded up; the last 16 bits are the weight
+	due  int64  // monotonic ns from which it is not simply served; see space.age
+	rest uint64 // µs from the evidence to due, rounded up; the last 16 bits are the weight
 }
 
 const (
@@ -59,16 +62,34 @@ type entry[K comparable, V any] struct {
 	value V
 }
 
+// agedEntry is an entry that has grace or is refreshed early.
+type agedEntry[K comparable, V any] struct {
+	entry[K, V]
+	late late
+}
+
+// late returns what becomes of e after it is due, nil if it is gone then. The
+// conversion is sound: keep makes an agedEntry of what is aged.
+func (e *entry[K, V]) late() *late {
+	if !e.aged {
+		return nil
+	}
+	return &(*agedEntry[K, V])(unsafe.Pointer(e)).late
+}
+
 // head packs t. Evidence loses less than a microsecond, towards the past.
 func (s *space) head(t *terms, weight uint32) head {
-	hard, age := t.hard, time.Duration(0)
-	if latest := clock.Add(t.evidence, maxAge); hard > latest {
-		hard = latest
+	due, age := t.due, time.Duration(0)
+	if latest := clock.Add(t.evidence, maxAge); due > latest {
+		due = latest
 	}
 	if t.evidence != always {
-		age = max(time.Duration(hard-t.evidence), 0) + time.Microsecond - 1
+		if t.aged {
+			due = max(due, t.evidence) // it was read when it was stale
+		}
+		age = max(time.Duration(due-t.evidence), 0) + time.Microsecond - 1
 	}
-	return head{bond: s.bond(t), stub: s.board.Stub(t.ticket), hard: hard,
+	return head{bond: s.bond(t), stub: s.board.Stub(t.ticket), due: due,
 		rest: uint64(age/time.Microsecond)<<weightBits | uint64(packWeight(weight))}
 }
 
@@ -77,7 +98,7 @@ func (h *head) evidence() int64 {
 	if h.settled {
 		return always
 	}
-	return h.hard - int64(h.rest>>weightBits)*1000
+	return h.due - int64(h.rest>>weightBits)*1000
 }
 
 // weight returns what h counts against the budget.
@@ -105,7 +126,8 @@ func (s *space) bond(t *terms) *bond {
 	if b := slot.Load(); b != nil && b.equals(t) {
 		return b
 	}
-	b := &bond{owner: s, epoch: t.epoch, tags: tagList(t.tags), negative: t.negative, settled: t.evidence == always}
+	b := &bond{owner: s, epoch: t.epoch, tags: tagList(t.tags), negative: t.negative, settled: t.evidence == always,
+		aged: t.aged}
 	slot.Store(b)
 	return b
 }
@@ -118,7 +140,7 @@ func placeOf(tags []*generation) (place uint64) {
 }
 
 func (b *bond) equals(t *terms) bool {
-	return b.epoch == t.epoch && b.negative == t.negative && b.settled == (t.evidence == always) && slices.Equal(b.tags, t.tags)
+	return b.epoch == t.epoch && b.negative == t.negative && b.aged == t.aged && b.settled == (t.evidence == always) && slices.Equal(b.tags, t.tags)
 }
 
 // proves reports whether h may be used by a read that demands evidence of at

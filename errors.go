@@ -27,8 +27,11 @@ var (
 	// ErrInvalidKey reports a key that cannot name an entry.
 	ErrInvalidKey = errors.New("larder: invalid key")
 	// ErrLoadTimeout reports a load that took longer than
-	// [KeyspaceOptions.LoadTimeout].
+	// [KeyspaceOptions.LoadTimeout] or [KeyspaceOptions.HardTimeout].
 	ErrLoadTimeout = errors.New("larder: load timed out")
+	// ErrNothingStale reports a loader that called [Load.NotModified] although
+	// its load refreshes no value.
+	ErrNothingStale = errors.New("larder: nothing to leave as it is")
 	// ErrTooLarge reports a value above [Options.MaxValueBytes]. Get returns
 	// such a value without caching it; Set refuses it.
 	ErrTooLarge = errors.New("larder: value too large")

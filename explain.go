@@ -127,7 +127,7 @@ func (k *Keyspace[K, V]) Explain(ctx context.Context, key K) (Explanation, error
 
 // explainCopy judges a memory entry as a read at now would.
 func (c *Cache) explainCopy(h *head, now int64) MemoryCopy {
-	m := MemoryCopy{Keyspace: h.owner.name, Negative: h.negative, Left: time.Duration(h.hard - now), Weight: int(h.weight()), Evidence: -1}
+	m := MemoryCopy{Keyspace: h.owner.name, Negative: h.negative, Left: time.Duration(h.end() - now), Weight: int(h.weight()), Evidence: -1}
 	evidence := h.evidence()
 	if h.epoch != nil && h.epoch.AsOf() > evidence {
 		evidence = h.epoch.AsOf()
@@ -136,7 +136,7 @@ func (c *Cache) explainCopy(h *head, now int64) MemoryCopy {
 		m.Evidence = max(0, time.Duration(now-evidence))
 	}
 	switch {
-	case now >= h.hard:
+	case now >= h.end():
 		m.Why = "it is past its hard deadline"
 	case !h.live():
 		m.Why = "its key was changed or invalidated"

@@ -3,7 +3,6 @@ package larder
 import (
 	"bytes"
 	"context"
-	"time"
 
 	"github.com/larder-go/larder/internal/clock"
 	"github.com/larder-go/larder/internal/flight"
@@ -13,18 +12,18 @@ import (
 
 // landing is a loaded value on its way into Redis.
 type landing[K comparable, V any] struct {
-	f   *flight.Flight[guard, outcome[V]]
-	r   *request[K, V]
-	p   *permit
-	o   *outcome[V]
-	ttl time.Duration
+	f *flight.Flight[guard, outcome[V]]
+	r *request[K, V]
+	p *permit
+	o *outcome[V]
 
-	hard   int64 // monotonic
-	size   int
-	sent   int64
-	proof  int
-	ticket ticket.Ticket
-	epoch  *Epoch
+	from    int64 // monotonic, when its life begins
+	size    int
+	dropped bool // it cannot be encoded
+	sent    int64
+	proof   int
+	ticket  ticket.Ticket
+	epoch   *Epoch
 }
 
 // fill stores loaded values under their leases and reads their generations
@@ -79,21 +78,26 @@ func (k *Keyspace[K, V]) fillOp(l *landing[K, V]) (op Op, ok bool) {
 		k.stats.refused(refusedError)
 		return op, false
 	}
-	l.hard = clock.Add(now, l.ttl)
-	value, size, err := k.encode(l.r, l.p, l.o, l.epoch.serverTime(now), l.ttl)
+	l.from = now
+	value, size, err := k.encode(l.r, l.p, l.o, l.epoch.serverTime(now))
 	if err != nil {
+		l.dropped = true
 		k.stats.refused(refusedEncoding)
 		k.release(l.r.entry, l.p)
 		return op, false
 	}
 	l.size = size
-	return Op{Kind: OpFill, Key: l.r.entry, Token: l.p.token, Value: value, TTL: l.ttl}, true
+	op = Op{Kind: OpFill, Key: l.r.entry, Token: l.p.token, Value: value, TTL: l.o.life.total()}
+	if l.p.kind == bypassRefresh {
+		op.Kind, op.Expect = OpRefill, l.p.expect
+	}
+	return op, true
 }
 
 // land reads the reply to one fill.
 func (k *Keyspace[K, V]) land(l *landing[K, V], reply Reply, again *ensuring) {
 	// An own write outdates what others of this process read before it.
-	t, live := k.cache.board.Replace(l.r.entry, l.ticket)
+	own, live := k.cache.board.Replace(l.r.entry, l.ticket)
 	if reason := landed(l.p, l.r.deps, reply, again); reason != fillAccepted {
 		k.stats.refused(reason)
 		if k.cache.watched() {
@@ -107,8 +111,9 @@ func (k *Keyspace[K, V]) land(l *landing[K, V], reply Reply, again *ensuring) {
 	}
 	gens := make([]*generation, len(l.r.deps))
 	again.fill(l.r.deps, gens)
-	k.keep(l.r, &terms{hard: l.hard, evidence: l.sent, ticket: t, epoch: l.epoch, tags: gens,
-		negative: l.o.negative}, l.o.value, l.size)
+	t := terms{evidence: l.sent, ticket: own, epoch: l.epoch, tags: gens, negative: l.o.negative}
+	k.age(&t, clock.Add(l.from, l.o.life.fresh), clock.Add(l.from, l.o.life.total()), k.measured(l.o.took, l.o.life))
+	k.keep(l.r, &t, l.o.value, l.size)
 }
 
 // landed says whether a fill was accepted under generations that still hold.
@@ -162,12 +167,15 @@ func (e *ensuring) adoptFound(replies []Reply, sent int64) {
 	e.drafts = found
 }
 
-// encode returns the bytes of an entry and the size of its encoded value. Now
-// is the server's clock.
-func (k *Keyspace[K, V]) encode(r *request[K, V], p *permit, o *outcome[V], now int64, ttl time.Duration) (data []byte, size int, err error) {
-	hard := now + ttl.Milliseconds()
-	e := frame.Entry{ID: newToken(), Negative: o.negative, Hard: hard, Soft: hard, Version: o.version,
+// encode returns the bytes of an entry whose life begins at now, in ms of its
+// server, and the size of its encoded value.
+func (k *Keyspace[K, V]) encode(r *request[K, V], p *permit, o *outcome[V], now int64) (data []byte, size int, err error) {
+	e := frame.Entry{ID: newToken(), Negative: o.negative, Version: o.version,
+		Soft: now + o.life.fresh.Milliseconds(), Hard: now + o.life.total().Milliseconds(),
 		HasNamespace: true, Namespace: p.gens[0].value}
+	if !o.negative {
+		e.LoadMillis = uint64(k.measured(o.took, o.life).Milliseconds())
+	}
 	room := borrowScratch()
 	defer room.giveBack()
 	room.encoded = room.encoded[:0]

@@ -61,12 +61,12 @@ func (k *Keyspace[K, V]) remembered(key K, hash uint64, now, floor int64) *entry
 		return nil
 	}
 	sample := sampled(now)
-	if e := k.own(k.cache.front.Get(hash), key); e != nil && !sample && now < e.hard && e.proves(floor) {
+	if e := k.own(k.cache.front.Get(hash), key); e != nil && !sample && now < e.due && e.proves(floor) {
 		return e
 	}
 	// Also when the front has an unusable one: it may be late.
 	e := k.own(k.memory.Get(hash), key)
-	if e == nil || now >= e.hard || !e.proves(floor) {
+	if e == nil || now >= e.due || !e.proves(floor) {
 		return nil
 	}
 	if sample {
@@ -109,9 +109,14 @@ type outcome[V any] struct {
 	source   source
 	shared   bool   // joiners may use it if the evidence suffices
 	raise    bool   // err is a [*PanicError] of this load: the leader panics
+	stale    bool   // past its TTL, within grace
+	early    bool   // fresh, and to be refreshed all the same
 	evidence int64  // send time of the proving request
 	proof    int    // its number in the flight; 0: only evidence counts
 	version  uint64 // of the source, if its loader said it
+
+	took time.Duration // of a load
+	life span          // of a loaded value
 }
 
 // panicAgain raises the panic of a loader where its load was led.
@@ -154,6 +159,9 @@ func (k *Keyspace[K, V]) getSlow(ctx context.Context, key K, hash uint64, load L
 		k.stats.count(sourceError)
 		return none, err
 	}
+	if e := k.overdue(key, hash, clock.Now(), config.floor); e != nil {
+		return k.serveLate(ctx, e, load, config)
+	}
 	w := new(attempt[K, V])
 	r := &w.r
 	if err := k.request(r, key, hash, config); err != nil {
@@ -161,6 +169,13 @@ func (k *Keyspace[K, V]) getSlow(ctx context.Context, key K, hash uint64, load L
 		return none, err
 	}
 	r.load = load
+	if r.outage > 0 && k.cache.cutOff(r.entry) {
+		if o, ok := k.outlasting(r); ok {
+			return k.settle(o)
+		}
+	}
+	ctx, cancel := k.waitContext(ctx)
+	defer cancel()
 	for refusals := 0; ; {
 		if refusals == maxRefusals {
 			return k.lead(ctx, flight.New[guard, outcome[V]](guard{}), r, &w.l)
@@ -172,15 +187,14 @@ func (k *Keyspace[K, V]) getSlow(ctx context.Context, key K, hash uint64, load L
 		k.stats.localWaits.Add()
 		o, ok, err := f.Wait(ctx)
 		if err != nil {
-			f.Leave()
 			k.stats.count(sourceError)
-			return none, err
+			return none, leave(ctx, f, err)
 		}
 		if !ok {
 			continue // its leader gave up; one of us leads the next
 		}
 		if o.admits(place, r.floor, r.exact) {
-			return k.settle(o)
+			return k.answer(ctx, r, o)
 		}
 		refusals++
 	}
@@ -223,17 +237,25 @@ func (k *Keyspace[K, V]) lead(ctx context.Context, f *flight.Flight[guard, outco
 	}()
 	found, permit, err := k.consult(ctx, f, r, l)
 	consulted = true
+	if permit != nil && permit.kind != bypassLease {
+		if o, instead := k.insteadOfLoading(r, permit); instead {
+			found, permit = o, nil
+		}
+	}
 	switch {
 	case err != nil: // the caller's context
 		k.flights.Remove(r.key, r.hash, f)
 		f.Abandon()
 		k.stats.count(sourceError)
 		var none V
-		return none, err
+		return none, waitError(ctx, err)
 	case permit == nil:
 		k.flights.Remove(r.key, r.hash, f)
 		f.End(found)
-		return k.settle(found)
+		if found.early {
+			k.refreshLater(ctx, r.key, r.hash, r.load)
+		}
+		return k.answer(ctx, r, found)
 	}
 	if !k.cache.goRun(func() { k.runLoad(context.WithoutCancel(ctx), f, r, permit) }) {
 		k.release(r.entry, permit)
@@ -242,10 +264,9 @@ func (k *Keyspace[K, V]) lead(ctx context.Context, f *flight.Flight[guard, outco
 	}
 	o, _, err := f.Wait(ctx)
 	if err != nil {
-		f.Leave()
 		k.stats.count(sourceError)
 		var none V
-		return none, err
+		return none, leave(ctx, f, err)
 	}
 	o.panicAgain()
 	return k.settle(o)
@@ -282,7 +303,7 @@ func (k *Keyspace[K, V]) consult(ctx context.Context, f *flight.Flight[guard, ou
 			verdict = k.judge(ctx, r, l, &found)
 		}
 		switch verdict {
-		case verdictHit:
+		case verdictHit, verdictStale:
 			return found, nil, nil
 		case verdictHeld:
 			return found, k.plainPermit(r, bypassHeld), nil
@@ -290,6 +311,11 @@ func (k *Keyspace[K, V]) consult(ctx context.Context, f *flight.Flight[guard, ou
 			return found, k.plainPermit(r, bypassError), nil
 		case verdictUnfit:
 			return found, k.asidePermit(r, l), nil
+		}
+		if verdict != verdictBusy {
+			if err := k.backedOff(r); err != nil {
+				return outcome[V]{err: err}, nil, nil
+			}
 		}
 		r.unlearn(l)
 		a := &candidate[K, V]{r: r, l: l, why: verdict}
@@ -380,6 +406,7 @@ type verdict uint8
 const (
 	verdictAbsent   verdict = iota
 	verdictHit              // outcome is set
+	verdictStale            // as well, and it is to be refreshed
 	verdictBusy             // somebody loads
 	verdictHeld             // fills are refused
 	verdictOutdated         // must be replaced
@@ -403,13 +430,23 @@ func (k *Keyspace[K, V]) judge(ctx context.Context, r *request[K, V], l *look, f
 		k.stats.corrupt.Add()
 		return verdictOutdated
 	}
-	if e.Soft <= l.epoch.serverTime(clock.Now()) {
+	stale, gone := k.judgeAge(e, l.epoch.serverTime(clock.Now()))
+	if gone {
 		return verdictOutdated
 	}
+	// Before grace: what was invalidated is not stale, it is wrong.
 	if v := k.judgeGenerations(ctx, r, l, e); v != verdictHit {
 		return v
 	}
-	return k.accept(r, l, e, found)
+	v := k.accept(r, l, e, found)
+	switch {
+	case v == verdictHit && stale:
+		found.stale, found.source = true, sourceStale
+		return verdictStale
+	case v == verdictHit && k.early > 0 && e.LoadMillis > 0 && !e.Negative:
+		found.early = k.draws(l.freshFor(), loadTime(e))
+	}
+	return v
 }
 
 // judgeGenerations compares the generations an entry was loaded under with the
@@ -497,9 +534,10 @@ func (k *Keyspace[K, V]) accept(r *request[K, V], l *look, e *frame.Entry, found
 		k.tellEntry(EventHit, r.key, "", 0)
 	}
 	if k.memory != nil {
-		left := time.Duration(e.Hard-l.epoch.serverTime(l.sent)) * time.Millisecond
-		t := terms{hard: clock.Add(l.sent, left), evidence: found.evidence, ticket: l.ticket, epoch: l.epoch,
-			tags: l.gens, negative: e.Negative}
+		t := terms{evidence: found.evidence, ticket: l.ticket, epoch: l.epoch, tags: l.gens, negative: e.Negative}
+		from := l.epoch.serverTime(l.sent)
+		k.age(&t, clock.Add(l.sent, time.Duration(e.Soft-from)*time.Millisecond),
+			clock.Add(l.sent, time.Duration(e.Hard-from)*time.Millisecond), loadTime(e))
 		k.keep(r, &t, value, size)
 	}
 	return verdictHit
@@ -556,10 +594,22 @@ func (k *Keyspace[K, V]) keep(r *request[K, V], t *terms, value V, encoded int) 
 	if !t.ticket.Live() {
 		return // outdated already; what is there now may be newer
 	}
-	e := &entry[K, V]{head: k.head(t, weightOf(size, len(t.tags))), key: r.key, value: value}
+	e := k.entry(t, r.key, value, size)
 	if !k.memory.Put(r.hash, &e.head, e.weight()) {
 		k.stats.tooHeavy.Add()
 	}
+}
+
+// entry makes what memory holds of a value.
+func (k *Keyspace[K, V]) entry(t *terms, key K, value V, size int) *entry[K, V] {
+	if !t.aged {
+		return &entry[K, V]{head: k.head(t, weightOf(size, len(t.tags))), key: key, value: value}
+	}
+	size += int(unsafe.Sizeof(late{}))
+	a := &agedEntry[K, V]{entry: entry[K, V]{head: k.head(t, weightOf(size, len(t.tags))), key: key, value: value}}
+	a.late.life = t.life
+	a.late.asked.Store(clock.Never)
+	return &a.entry
 }
 
 func indexOf(list []string, s string) int {

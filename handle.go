@@ -17,6 +17,9 @@ type Load struct {
 	ttl     time.Duration
 	version uint64
 	keep    bool
+
+	stale       any // the value that the load refreshes; nil: none
+	notModified bool
 }
 
 type loadKey struct{}
@@ -81,6 +84,33 @@ func (l *Load) DoNotStore() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.keep = false
+}
+
+// NotModified says that the value that the load refreshes ([StaleFrom]) is still
+// what the source has: it becomes fresh again, and what the loader returns
+// beside a nil error is ignored. Without such a value the load fails.
+func (l *Load) NotModified() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.notModified = true
+}
+
+// StaleFrom returns the value that the load of ctx refreshes, so that its loader
+// can ask the source for changes only; see [Load.NotModified]. It is shared and
+// must not be changed. ok is false when there is none, as in a load of several
+// keys.
+func StaleFrom[V any](ctx context.Context) (value V, ok bool) {
+	if l, found := ctx.Value(loadKey{}).(*Load); found {
+		value, ok = l.stale.(V)
+	}
+	return value, ok
+}
+
+// unchanged reports whether the loader said so.
+func (l *Load) unchanged() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.notModified
 }
 
 // read returns what the loader said, and ends its influence.

@@ -31,9 +31,11 @@ type Loader[K comparable, V any] func(ctx context.Context, key K) (V, error)
 // and cache. All methods may be called concurrently.
 type Keyspace[K comparable, V any] struct {
 	space
-	opts    KeyspaceOptions[K, V]
-	flights flight.Group[K, guard, outcome[V]]
-	auditor *auditor[K, V] // nil: no audits
+	opts      KeyspaceOptions[K, V]
+	flights   flight.Group[K, guard, outcome[V]]
+	refreshes flight.Group[K, guard, outcome[V]] // of values that are served meanwhile
+	gathered  gathering[K, V]
+	auditor   *auditor[K, V] // nil: no audits
 }
 
 // space is the part of a keyspace that does not depend on its types.
@@ -47,12 +49,17 @@ type space struct {
 	memory   *memoryTier // nil: values are not kept in memory
 	tiers    Tiers
 	packing  packing
+	grace    time.Duration
+	jitter   float64 // of TTLs
+	early    float64 // β of XFetch; 0: none
+	pauses   pauses
 	loads    limiter // of loads that the remote tier cannot spread
 	stats    spaceStats
 	holdOff  time.Duration
 	prefixes []string
 	dynamic  bool               // loaders may add tags
 	nameOf   func(*head) string // the name of an entry of this keyspace
+	lateOf   func(*head) *late  // of an aged one
 	bonds    [bonds]atomic.Pointer[bond]
 }
 
@@ -63,7 +70,7 @@ func NewKeyspace[K comparable, V any](cache *Cache, name string, opts KeyspaceOp
 	if err != nil {
 		return nil, err
 	}
-	return k, cache.declare(name, &k.space, max(k.opts.TTL, k.opts.NegativeTTL))
+	return k, cache.declare(name, &k.space, max(k.opts.TTL+k.opts.Grace, k.opts.NegativeTTL))
 }
 
 func newKeyspace[K comparable, V any](cache *Cache, name string, opts KeyspaceOptions[K, V]) (*Keyspace[K, V], error) {
@@ -85,6 +92,9 @@ func newKeyspace[K comparable, V any](cache *Cache, name string, opts KeyspaceOp
 		memory:   cache.memory,
 		tiers:    opts.Tiers,
 		packing:  packing,
+		grace:    opts.Grace,
+		jitter:   opts.Jitter,
+		early:    max(opts.EarlyRefresh, 0),
 		loads:    newLimiter(opts.LoadLimit, opts.LoadQueue),
 		holdOff:  opts.HoldOff,
 		prefixes: slices.Clone(opts.Prefixes),
@@ -97,6 +107,7 @@ func newKeyspace[K comparable, V any](cache *Cache, name string, opts KeyspaceOp
 		name, _ := k.entryName((*entry[K, V])(unsafe.Pointer(h)).key) // sound as in remembered
 		return name
 	}
+	k.lateOf = func(h *head) *late { return (*entry[K, V])(unsafe.Pointer(h)).late() }
 	return k, nil
 }
 
@@ -262,6 +273,8 @@ type ReadOption struct {
 	set       bool
 	tolerance time.Duration
 	token     Token
+	outageSet bool
+	outage    time.Duration
 }
 
 // Exact makes a read return a value that was loaded after every invalidation
@@ -281,16 +294,21 @@ type readConfig struct {
 	floor int64 // least evidence accepted
 	exact bool  // evidence is decided by order alone
 	token Token // a change that must be seen
+
+	outage time.Duration // how old evidence may be while Redis cannot be asked
 }
 
 // readConfig applies opts to a read that began at now. The last tolerance and
 // the last token win; a token makes the read exact.
 func (k *Keyspace[K, V]) readConfig(now int64, opts []ReadOption) readConfig {
-	tolerance := time.Duration(k.cache.tolerance.Load())
+	tolerance, outage := time.Duration(k.cache.tolerance.Load()), k.opts.ServeStaleOnOutage
 	var token Token
 	for _, o := range opts {
-		if o.set {
-			tolerance = o.tolerance
+		switch {
+		case o.outageSet:
+			outage = o.outage
+		case o.set:
+			tolerance, outage = o.tolerance, 0
 		}
 		if o.token.demands {
 			token = o.token
@@ -301,5 +319,5 @@ func (k *Keyspace[K, V]) readConfig(now int64, opts []ReadOption) readConfig {
 		// between an invalidation and this read.
 		return readConfig{floor: now + 1, exact: true, token: token}
 	}
-	return readConfig{floor: clock.Add(now, -tolerance)}
+	return readConfig{floor: clock.Add(now, -tolerance), outage: outage}
 }

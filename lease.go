@@ -12,11 +12,13 @@ import (
 
 // candidate is a key that is to be loaded.
 type candidate[K comparable, V any] struct {
-	r    *request[K, V]
-	l    *look
-	why  verdict
-	p    *permit       // set: load
-	wait *foreignLease // set: wait for somebody else's load, then look again
+	r   *request[K, V]
+	l   *look
+	why verdict
+
+	force bool          // of a refresh: also if somebody else does it
+	p     *permit       // set: load
+	wait  *foreignLease // set: wait for somebody else's load, then look again
 	// neither set: the key has changed, look again
 }
 
@@ -30,6 +32,9 @@ func (k *Keyspace[K, V]) acquire(ctx context.Context, candidates []*candidate[K,
 		op := Op{Kind: OpAcquire, Key: a.r.entry, Token: newToken(), TTL: c.opts.LeaseTime}
 		if a.why == verdictOutdated {
 			op.Kind, op.Expect = OpTakeover, frame.Prefix(a.l.reply.Data)
+		}
+		if a.why == verdictStale {
+			op.Key = c.remote.RefreshKey(a.r.entry)
 		}
 		ops = append(ops, op)
 		a.wait = &foreignLease{entry: a.r.entry, ticket: c.board.Issue(a.r.entry)}
@@ -52,7 +57,11 @@ func (k *Keyspace[K, V]) acquire(ctx context.Context, candidates []*candidate[K,
 		ensured.adoptHeads(rest[len(ensured.ops):])
 	}
 	for i, a := range candidates {
-		k.conclude(a, ops[i].Token, replies[i], &ensured)
+		if a.why == verdictStale {
+			k.concludeRefresh(a, ops[i], replies[i], &ensured)
+		} else {
+			k.conclude(a, ops[i].Token, replies[i], &ensured)
+		}
 	}
 	return ctx.Err()
 }
@@ -237,6 +246,9 @@ func (k *Keyspace[K, V]) renewLeases(ctx context.Context, members []*member[K, V
 	for _, m := range members {
 		if m.p.kind == bypassLease {
 			ops = append(ops, Op{Kind: OpRenew, Key: m.r.entry, Token: m.p.token, TTL: k.cache.opts.LeaseTime})
+		}
+		if m.p.lock != "" {
+			ops = append(ops, Op{Kind: OpRenew, Key: m.p.lock, Token: m.p.token, TTL: k.cache.opts.LeaseTime})
 		}
 	}
 	if len(ops) == 0 {

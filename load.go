@@ -24,6 +24,7 @@ const (
 	bypassLease                   // not a bypass: a lease is held
 	bypassMemory                  // not a bypass: generations were captured
 	bypassAside                   // another version of the program has its value there
+	bypassRefresh                 // not a bypass: a value that is served meanwhile is replaced
 )
 
 // permit is the right to load, and what may be done with the value.
@@ -36,6 +37,8 @@ type permit struct {
 	least  int64         // evidence of gens
 	until  int64         // bypassAside: the value in Redis ends then, monotonic
 	heads  heads         // of the logs of births, captured before the load
+	expect string        // how the value begins that a refresh replaces
+	lock   string        // the key that token holds in a refresh; empty: none
 	// In a cache without remote tier: end with a pattern deletion, and with any
 	// invalidation.
 	sweep, untagged ticket.Ticket
@@ -95,6 +98,7 @@ func (k *Keyspace[K, V]) runLoad(ctx context.Context, f *flight.Flight[guard, ou
 	defer leave()
 	defer context.AfterFunc(ctx, func() {
 		if context.Cause(ctx) == ErrLoadTimeout {
+			k.backoff(r, ErrLoadTimeout)
 			end(outcome[V]{err: ErrLoadTimeout})
 		}
 	})()
@@ -103,6 +107,7 @@ func (k *Keyspace[K, V]) runLoad(ctx context.Context, f *flight.Flight[guard, ou
 		if !finished { // the codec panicked, or the loader ended its goroutine
 			o := panicked[V](k.cache, k.name, recover())
 			k.release(r.entry, p)
+			k.backoff(r, o.err)
 			end(o)
 		}
 	}()
@@ -118,6 +123,10 @@ func (k *Keyspace[K, V]) carryOut(ctx context.Context, f *flight.Flight[guard, o
 	loadCtx, said := k.handle(ctx)
 	o := k.call(loadCtx, r)
 	stopRenewing()
+	if o.took = time.Duration(clock.Now() - start); o.err == nil && said.unchanged() {
+		o.err = ErrNothingStale
+	}
+	k.backoff(r, o.err)
 	o.source, o.shared, o.evidence, o.proof = p.source(), p.kind != bypassHeld, k.loadEvidence(r.entry, start), proof
 	if o.err != nil && !o.negative {
 		k.release(r.entry, p)
@@ -257,21 +266,22 @@ func (k *Keyspace[K, V]) store(ctx context.Context, f *flight.Flight[guard, outc
 	if ttl < 0 || !keep || p.kind == bypassPending || p.kind == bypassHeld {
 		return nil, false
 	}
+	o.life = k.spanOf(ttl, o.negative)
 	if len(tags) > 0 && !k.depend(ctx, r, p, tags) {
 		k.stats.refused(refusedGeneration)
 		return nil, false
 	}
-	if p.kind == bypassLease {
-		return &landing[K, V]{f: f, r: r, p: p, o: o, ttl: ttl}, true
+	if p.kind == bypassLease || p.kind == bypassRefresh {
+		return &landing[K, V]{f: f, r: r, p: p, o: o}, true
 	}
-	k.keepLocally(r, p, o, ttl)
+	k.keepLocally(r, p, o)
 	return nil, true
 }
 
 // depend adds what a loader said its value depends on.
 func (k *Keyspace[K, V]) depend(ctx context.Context, r *request[K, V], p *permit, tags []string) bool {
 	switch p.kind {
-	case bypassLease, bypassMemory:
+	case bypassLease, bypassMemory, bypassRefresh:
 		return k.addDynamic(ctx, r, p, tags)
 	case bypassNone:
 		for _, tag := range tags {
@@ -284,23 +294,28 @@ func (k *Keyspace[K, V]) depend(ctx context.Context, r *request[K, V], p *permit
 }
 
 // keepLocally keeps a value in memory that is not stored in Redis.
-func (k *Keyspace[K, V]) keepLocally(r *request[K, V], p *permit, o *outcome[V], ttl time.Duration) {
+func (k *Keyspace[K, V]) keepLocally(r *request[K, V], p *permit, o *outcome[V]) {
 	if k.memory == nil {
 		return
 	}
 	t := terms{ticket: p.ticket, evidence: o.evidence, tags: p.gens, negative: o.negative}
+	soft, hard := clock.Add(o.evidence, o.life.fresh), clock.Add(o.evidence, o.life.total())
 	switch {
 	case p.kind == bypassNone:
-		t.evidence, t.hard = always, clock.Add(o.evidence, ttl)
+		t.evidence = always
 	case p.kind == bypassMemory:
-		t.evidence, t.epoch, t.hard = p.least, p.epoch, clock.Add(o.evidence, ttl)
+		t.evidence, t.epoch = p.least, p.epoch
 	case p.kind == bypassAside:
-		t.evidence, t.epoch, t.hard = p.least, p.epoch, min(clock.Add(o.evidence, ttl), p.until)
+		t.evidence, t.epoch = p.least, p.epoch
+		hard = min(hard, p.until)
+		soft = min(soft, hard)
 	case k.holdOff > 0:
 		return // the source may lag behind, and Redis cannot say so
 	default: // nothing vouches for it: at most MaxStaleness, by arithmetic
-		t.hard = clock.Add(o.evidence, min(ttl, k.cache.opts.MaxStaleness))
+		hard = min(hard, clock.Add(o.evidence, k.cache.opts.MaxStaleness))
+		soft = min(soft, hard)
 	}
+	k.age(&t, soft, hard, k.measured(o.took, o.life))
 	k.keep(r, &t, o.value, -1)
 	// Looked at after the insertion: a sweep that ended the ticket later finds
 	// the entry.

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/larder-go/larder/internal/clock"
+	"github.com/larder-go/larder/internal/frame"
 	"github.com/larder-go/larder/internal/glob"
 )
 
@@ -19,6 +20,9 @@ func (k *Keyspace[K, V]) Lookup(ctx context.Context, key K, opts ...ReadOption) 
 	if e := k.remembered(key, hash, now, config.floor); e != nil {
 		k.stats.memoryHits.Add(hash)
 		return k.hand(e.value, e.negative)
+	}
+	if e := k.overdue(key, hash, now, config.floor); e != nil {
+		return k.settleLate(e, now)
 	}
 	found, err := k.peek(ctx, key, hash, config)
 	k.stats.slowReads.Observe(elapsed(now))
@@ -47,6 +51,9 @@ func (k *Keyspace[K, V]) peek(ctx context.Context, key K, hash uint64, config re
 	if k.cache.remote == nil {
 		return found, ErrMiss
 	}
+	if o, ok := k.outlasting(r); ok && k.cache.cutOff(r.entry) {
+		return o, nil
+	}
 	f := w.f.Begin(guard{})
 	if k.tiers == MemoryOnly {
 		a := capture[K, V]{r: r, f: f}
@@ -67,7 +74,7 @@ func (k *Keyspace[K, V]) peek(ctx context.Context, key K, hash uint64, config re
 		return found, ErrMiss
 	}
 	switch k.judge(ctx, r, l, &found) {
-	case verdictHit:
+	case verdictHit, verdictStale:
 		return found, nil
 	case verdictError:
 		return found, firstOf(ctx.Err(), ErrUnavailable)
@@ -89,7 +96,7 @@ func (k *Keyspace[K, V]) Exists(ctx context.Context, key K, opts ...ReadOption) 
 }
 
 // TTL returns how long the entry of key, a cached "not found" included, stays
-// valid unless it is invalidated. [ErrMiss] means that there is none. It costs
+// fresh unless it is invalidated, zero when it is stale already. [ErrMiss] means that there is none. It costs
 // one round trip, two at the most, also when the value is in memory.
 func (k *Keyspace[K, V]) TTL(ctx context.Context, key K) (time.Duration, error) {
 	now := clock.Now()
@@ -97,15 +104,19 @@ func (k *Keyspace[K, V]) TTL(ctx context.Context, key K) (time.Duration, error) 
 	if k.cache.remote != nil && k.tiers != MemoryOnly {
 		return k.remoteTTL(ctx, key, hash)
 	}
-	if e := k.remembered(key, hash, now, now-k.cache.tolerance.Load()); e != nil {
-		return time.Duration(e.hard - now), nil
+	floor := now - k.cache.tolerance.Load()
+	if e := k.remembered(key, hash, now, floor); e != nil {
+		return time.Duration(e.softEnd() - now), nil
+	}
+	if e := k.overdue(key, hash, now, floor); e != nil {
+		return time.Duration(max(0, e.softEnd()-now)), nil
 	}
 	return 0, ErrMiss
 }
 
 func (k *Keyspace[K, V]) remoteTTL(ctx context.Context, key K, hash uint64) (time.Duration, error) {
-	_, err := k.peek(ctx, key, hash, readConfig{floor: clock.Now() + 1, exact: true})
-	if err != nil {
+	found, err := k.peek(ctx, key, hash, readConfig{floor: clock.Now() + 1, exact: true})
+	if err != nil || found.stale {
 		return 0, err
 	}
 	var r request[K, V]
@@ -119,7 +130,17 @@ func (k *Keyspace[K, V]) remoteTTL(ctx context.Context, key K, hash uint64) (tim
 	case reply.State != Present:
 		return 0, ErrMiss
 	}
-	return reply.TTL, nil
+	return k.freshFor(&r, reply), nil
+}
+
+// freshFor returns how long what Redis has of an entry is fresh.
+func (k *Keyspace[K, V]) freshFor(r *request[K, V], reply Reply) time.Duration {
+	var e frame.Entry
+	epoch := k.cache.remote.Epoch(r.entry)
+	if epoch == nil || frame.Parse(reply.Data, &e) != nil || e.Soft == e.Hard {
+		return reply.TTL
+	}
+	return max(0, time.Duration(e.Soft-epoch.serverTime(clock.Now()))*time.Millisecond)
 }
 
 // forget removes the memory entries whose names match pattern from a cache

@@ -21,6 +21,9 @@ type capture[K comparable, V any] struct {
 	proof  int
 	copied bool // gens come from copies
 
+	force   bool // a refresh that loads whatever there is
+	refresh bool // it loads also if the entry is current but stale, or soon will be
+
 	found outcome[V] // set if p is nil
 	p     *permit
 }
@@ -138,10 +141,19 @@ func (k *Keyspace[K, V]) closeCapture(a *capture[K, V], heads heads) {
 		a.p = &permit{kind: bypassMemory, epoch: a.epoch, gens: a.gens, ticket: a.ticket, least: a.least, heads: heads}
 		return
 	}
-	t := terms{ticket: a.ticket, epoch: a.epoch, evidence: a.least, tags: a.gens, hard: e.hard, negative: e.negative}
+	t := terms{ticket: a.ticket, epoch: a.epoch, evidence: a.least, tags: a.gens, due: e.due, negative: e.negative}
+	if e.aged {
+		t.aged, t.life = true, e.late().life
+	}
 	k.keep(a.r, &t, e.value, int(e.weight()-weightOf(0, len(e.tags))))
 	a.found = outcome[V]{value: e.value, negative: e.negative, source: sourceMemory, shared: true,
 		evidence: a.least, proof: a.proof}
+	if clock.Now() >= e.softEnd() {
+		a.found.stale, a.found.source = true, sourceStale
+	}
+	if a.refresh && (a.force || clock.Now() >= e.due) {
+		a.p = &permit{kind: bypassMemory, epoch: a.epoch, gens: a.gens, ticket: a.ticket, least: a.least, heads: heads}
+	}
 }
 
 // sameGenerations returns the memory entry of the key, live or not, if it was
@@ -151,7 +163,7 @@ func (k *Keyspace[K, V]) sameGenerations(r *request[K, V], gens []*generation) *
 		return nil
 	}
 	e := k.own(k.memory.Get(r.hash), r.key)
-	if e == nil || e.epoch == nil || clock.Now() >= e.hard || len(e.tags) != len(gens) {
+	if e == nil || e.epoch == nil || clock.Now() >= e.end() || len(e.tags) != len(gens) {
 		return nil
 	}
 	for i, g := range e.tags {

@@ -117,6 +117,42 @@ type KeyspaceOptions[K comparable, V any] struct {
 	// NegativeTTL is how long the answer "not found" is fresh. Default 10 s;
 	// negative: not cached.
 	NegativeTTL time.Duration
+	// Grace is for how long after its TTL a value may be served while one
+	// process refreshes it, and while its loader fails. An invalidated value is
+	// never served, and an answer "not found" has no grace. Default: none.
+	Grace time.Duration
+	// SoftTimeout is how long a Get that finds a stale value waits for its
+	// refresh before it takes the stale value; the load goes on. Needs Grace,
+	// and must be shorter than HardTimeout and LoadTimeout. Default: it does not
+	// wait. GetMany never does.
+	SoftTimeout time.Duration
+	// HardTimeout is how long a read waits for a load before it returns
+	// [ErrLoadTimeout], while the load goes on and stores its value for the next.
+	// At most LoadTimeout. Default: until LoadTimeout, which ends the load.
+	HardTimeout time.Duration
+	// Backoff is for how long an entry is not loaded again after its loader
+	// failed: meanwhile reads get the stale value or, where there is none, the
+	// error. Default 1 s with Grace, otherwise none; negative: none.
+	Backoff time.Duration
+	// EarlyRefresh is the β of XFetch: a read refreshes a value that is still
+	// fresh with a probability that grows towards the end of its TTL, earlier
+	// the longer its load took; above 1 earlier still. Default 1 with Grace,
+	// otherwise none; negative: none.
+	EarlyRefresh float64
+	// Jitter is the part of its TTL, below 1, by which an entry's is shortened at
+	// random at most, so that what was loaded together does not expire
+	// together. Default: none.
+	Jitter float64
+	// RefreshBatch loads what is to be refreshed instead of the loaders of the
+	// reads: what falls due within RefreshWindow becomes one call. Needs Grace
+	// or EarlyRefresh. Default: each refresh calls the loader of its read.
+	RefreshBatch BatchLoader[K, V]
+	// RefreshWindow is for how long refreshes are gathered for RefreshBatch.
+	// Default 10 ms.
+	RefreshWindow time.Duration
+	// ServeStaleOnOutage is [ServeStaleOnOutage] for all reads of the keyspace
+	// that say nothing about freshness. Default: none.
+	ServeStaleOnOutage time.Duration
 	// Tiers says where entries are kept. Default [BothTiers].
 	Tiers Tiers
 	// Tags returns what an entry depends on besides its own key. It must
@@ -227,6 +263,13 @@ func (o KeyspaceOptions[K, V]) withDefaults(cache Options) KeyspaceOptions[K, V]
 	}
 	setDefault(&o.NegativeTTL, 10*time.Second)
 	setDefault(&o.LoadTimeout, 30*time.Second)
+	if o.Grace > 0 {
+		setDefault(&o.Backoff, time.Second)
+		setDefault(&o.EarlyRefresh, 1)
+	}
+	if o.RefreshBatch != nil {
+		setDefault(&o.RefreshWindow, 10*time.Millisecond)
+	}
 	setDefault(&o.LoadLimit, 64)
 	setDefault(&o.LoadQueue, 1024)
 	if o.Codec == nil {
@@ -249,6 +292,7 @@ func (o KeyspaceOptions[K, V]) validate() error {
 		atLeast("HoldOff", o.HoldOff, 0, false),
 		atMost("HoldOff", o.HoldOff, time.Hour),
 		o.validateStored(),
+		o.validateAging(),
 	)
 	if o.Audit != nil && o.Audit.Load == nil {
 		err = errors.Join(err, errors.New("Audit.Load: required"))
@@ -272,7 +316,7 @@ func (o KeyspaceOptions[K, V]) validate() error {
 }
 
 type number interface {
-	~int | ~int64
+	~int | ~int64 | ~float64
 }
 
 func setDefault[N number](field *N, value N) {

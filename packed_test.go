@@ -26,7 +26,7 @@ func TestPackedEntriesSayLess(t *testing.T) {
 	ticket := c.board.Issue("a")
 	for range 100_000 {
 		now := random.Int64() - random.Int64()
-		want := terms{evidence: now, hard: clock.Add(now, time.Duration(random.Int64N(int64(maxAge)))), ticket: ticket}
+		want := terms{evidence: now, due: clock.Add(now, time.Duration(random.Int64N(int64(maxAge)))), ticket: ticket}
 		weight := random.Uint32() >> random.IntN(32) >> 1
 		h := k.head(&want, weight)
 		if lost := want.evidence - h.evidence(); lost < 0 || lost >= 1000 {
@@ -35,8 +35,8 @@ func TestPackedEntriesSayLess(t *testing.T) {
 		if more := int64(h.weight()) - int64(weight); more < 0 || more > int64(weight)>>10 {
 			t.Fatalf("a weight of %d became %d", weight, h.weight())
 		}
-		if again := k.head(&want, h.weight()); h.hard != want.hard || again.weight() != h.weight() {
-			t.Fatalf("deadline %d became %d, weight %d %d", want.hard, h.hard, h.weight(), again.weight())
+		if again := k.head(&want, h.weight()); h.due != want.due || again.weight() != h.weight() {
+			t.Fatalf("deadline %d became %d, weight %d %d", want.due, h.due, h.weight(), again.weight())
 		}
 	}
 }
@@ -56,21 +56,21 @@ func TestPackedEntriesAtTheirLimits(t *testing.T) {
 	}
 	ticket := c.board.Issue("a")
 	for _, want := range []terms{
-		{evidence: 5, hard: always},
-		{evidence: -5, hard: always},
-		{evidence: 5_000_000, hard: 2},
-		{evidence: clock.Never, hard: 100},
-		{evidence: clock.Never, hard: clock.Never},
-		{evidence: always, hard: always},
-		{evidence: always, hard: 100},
+		{evidence: 5, due: always},
+		{evidence: -5, due: always},
+		{evidence: 5_000_000, due: 2},
+		{evidence: clock.Never, due: 100},
+		{evidence: clock.Never, due: clock.Never},
+		{evidence: always, due: always},
+		{evidence: always, due: 100},
 	} {
 		want.ticket = ticket
 		h := k.head(&want, 1)
-		if h.evidence() > want.evidence || h.hard > want.hard {
-			t.Errorf("evidence %d, deadline %d became %d, %d", want.evidence, want.hard, h.evidence(), h.hard)
+		if h.evidence() > want.evidence || h.due > want.due {
+			t.Errorf("evidence %d, deadline %d became %d, %d", want.evidence, want.due, h.evidence(), h.due)
 		}
-		if want.evidence == always && (h.evidence() != always || h.hard != want.hard) {
-			t.Errorf("what needs no proof became %d, %d", h.evidence(), h.hard)
+		if want.evidence == always && (h.evidence() != always || h.due != want.due) {
+			t.Errorf("what needs no proof became %d, %d", h.evidence(), h.due)
 		}
 	}
 }

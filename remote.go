@@ -249,9 +249,12 @@ func (e *Epoch) Succeed() *Epoch {
 
 // Credit records that a write sent at the monotonic time sent was acknowledged
 // and that every push before its reply has been delivered; server is the
-// server's clock as that reply gave it. Older times than the recorded one
-// change nothing.
+// server's clock as that reply gave it. Older times than the recorded one, and
+// any after the end of e, change nothing.
 func (e *Epoch) Credit(sent int64, server time.Time) {
+	if e.ended.Load() {
+		return // by a push before that reply
+	}
 	// The server read its clock after sent, so the offset errs towards a
 	// later server time and entries expire early, never late.
 	e.offset.Store(server.UnixMilli() - sent/int64(time.Millisecond))

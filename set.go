@@ -46,7 +46,7 @@ func (k *Keyspace[K, V]) setMany(ctx context.Context, values map[K]V, ttl time.D
 	writes := make([]write[K, V], 0, len(values))
 	var errs []error
 	for key, value := range values {
-		writes = append(writes, write[K, V]{value: value, ttl: ttl}) // there is room: none is moved
+		writes = append(writes, write[K, V]{value: value, life: k.spanOf(ttl, false)}) // there is room: none is moved
 		w := &writes[len(writes)-1]
 		if err := k.request(&w.r, key, k.hash(key), readConfig{floor: clock.Add(clock.Now(), -k.cache.opts.MaxStaleness)}); err != nil {
 			errs = append(errs, err)
@@ -67,7 +67,7 @@ func (k *Keyspace[K, V]) setMany(ctx context.Context, values map[K]V, ttl time.D
 type write[K comparable, V any] struct {
 	r     request[K, V]
 	value V
-	ttl   time.Duration
+	life  span
 	gens  []*generation // as request.deps
 	data  []byte
 }
@@ -80,8 +80,8 @@ func (k *Keyspace[K, V]) setLocally(writes []write[K, V]) {
 		if k.memory == nil {
 			continue
 		}
-		k.keep(&w.r, &terms{ticket: k.cache.board.Issue(w.r.entry), evidence: always,
-			hard: clock.Add(clock.Now(), w.ttl), tags: k.cache.ticketsOf(w.r.deps)}, w.value, -1)
+		k.keepWrite(terms{ticket: k.cache.board.Issue(w.r.entry), evidence: always,
+			tags: k.cache.ticketsOf(w.r.deps)}, w)
 	}
 }
 
@@ -104,10 +104,16 @@ func (k *Keyspace[K, V]) setCaptured(ctx context.Context, writes []write[K, V]) 
 		if err != nil || p == nil || p.kind != bypassMemory || k.memory == nil {
 			continue // not kept; the next read loads
 		}
-		k.keep(&w.r, &terms{ticket: p.ticket, epoch: p.epoch, evidence: p.least, tags: p.gens,
-			hard: clock.Add(clock.Now(), w.ttl)}, w.value, -1)
+		k.keepWrite(terms{ticket: p.ticket, epoch: p.epoch, evidence: p.least, tags: p.gens}, w)
 	}
 	return nil
+}
+
+// keepWrite keeps a value that was set in memory.
+func (k *Keyspace[K, V]) keepWrite(t terms, w *write[K, V]) {
+	now := clock.Now()
+	k.age(&t, clock.Add(now, w.life.fresh), clock.Add(now, w.life.total()), 0)
+	k.keep(&w.r, &t, w.value, -1)
 }
 
 // setRemotely stores values in Redis. What was kept in memory dies before and
@@ -132,7 +138,7 @@ func (k *Keyspace[K, V]) setRemotely(ctx context.Context, writes []write[K, V]) 
 		case err != nil:
 			errs = append(errs, c.unknown(w.r.entry, err))
 		default:
-			ops = append(ops, Op{Kind: OpSet, Key: w.r.entry, Value: w.data, TTL: w.ttl, KeepHold: k.holdOff > 0})
+			ops = append(ops, Op{Kind: OpSet, Key: w.r.entry, Value: w.data, TTL: w.life.total(), KeepHold: k.holdOff > 0})
 		}
 	}
 	if len(ops) == 0 {
@@ -198,9 +204,9 @@ func (k *Keyspace[K, V]) prepare(w *write[K, V]) error {
 	if anyHeld(w.gens) {
 		return fmt.Errorf("%w: %w", errRefused, ErrHeld)
 	}
-	o := outcome[V]{value: w.value}
+	o := outcome[V]{value: w.value, life: w.life}
 	var err error
-	w.data, _, err = k.encode(&w.r, &permit{gens: w.gens}, &o, epoch.serverTime(now), w.ttl)
+	w.data, _, err = k.encode(&w.r, &permit{gens: w.gens}, &o, epoch.serverTime(now))
 	if err != nil {
 		return fmt.Errorf("%w: %w", errRefused, err)
 	}

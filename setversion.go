@@ -63,7 +63,7 @@ func (k *Keyspace[K, V]) versionOp(r *request[K, V], value V, version uint64) (O
 	}
 	o := outcome[V]{value: value, version: version}
 	bare := request[K, V]{entry: r.entry}
-	data, _, err := k.encode(&bare, &permit{gens: []*generation{{}}}, &o, epoch.serverTime(now), k.opts.TTL)
+	data, _, err := k.encode(&bare, &permit{gens: []*generation{{}}}, &o, epoch.serverTime(now))
 	return Op{Kind: OpSetNewer, Key: r.entry, Value: data, Version: version, TTL: k.opts.TTL}, err
 }
 

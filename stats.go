@@ -20,7 +20,11 @@ const (
 	sourceNegative
 	sourceLoad
 	sourceMiss
-	sourceBypass // a load past the remote tier
+	sourceBypass      // a load past the remote tier
+	sourceStale       // past its TTL, while it is refreshed
+	sourceStaleSlow   // its refresh took longer than the soft time-out
+	sourceStaleFailed // its loader fails
+	sourceStaleOutage // beyond MaxStaleness, while Redis is away
 	sources
 )
 
@@ -53,6 +57,11 @@ type spaceStats struct {
 	notFound     eventCount
 	bypassed     eventCount
 	shed         eventCount
+	refreshes    eventCount
+	early        eventCount
+	refreshErrs  eventCount
+	backedOff    eventCount
+	expired      eventCount
 	outdated     eventCount
 	corrupt      eventCount
 	codecErrors  eventCount
@@ -94,12 +103,14 @@ func (s *spaceStats) loaded(err error, took time.Duration) {
 
 // KeyspaceStats counts what happened in a keyspace since it was declared.
 //
-// Reads = MemoryHits + RemoteHits + NegativeHits + Loaded + Misses + Errors.
+// Reads = MemoryHits + RemoteHits + StaleHits + NegativeHits + Loaded + Misses + Errors.
+// StaleHits = StaleRefreshing + StaleSlow + StaleFailed + StaleOutage.
 // Loads = (loads that brought a value) + LoadNotFound + LoadErrors.
 type KeyspaceStats struct {
 	Reads        uint64 // keys asked for
 	MemoryHits   uint64 // answered by the memory tier
 	RemoteHits   uint64 // answered by Redis
+	StaleHits    uint64 // answered by a value past its TTL or beyond MaxStaleness
 	NegativeHits uint64 // answered "not found" by Redis
 	Loaded       uint64 // answered by a load, one's own or a shared one
 	LoadedPast   uint64 // of these: by a load past Redis, which could not be asked or trusted
@@ -120,6 +131,16 @@ type KeyspaceStats struct {
 	// once, LoadTimes that of each load, in nanoseconds.
 	SlowReads, LoadTimes Distribution
 	ValueBytes           Distribution // sizes of the values that were encoded
+	StaleRefreshing      uint64       // stale hits while the value was refreshed
+	StaleSlow            uint64       // stale hits because the refresh took longer than SoftTimeout
+	StaleFailed          uint64       // stale hits because the loader fails
+	StaleOutage          uint64       // stale hits by ServeStaleOnOutage
+
+	Refreshes      uint64 // loads that replace a value which is served meanwhile; among Loads
+	EarlyRefreshes uint64 // of these, of values that were still fresh
+	RefreshErrors  uint64 // of these, that failed
+	BackedOff      uint64 // reads that got the error of an earlier load, see Backoff
+	Expired        uint64 // calls of Expire
 
 	RefusedLease      uint64 // fills refused: the lease was gone
 	RefusedGeneration uint64 // fills refused: a tag changed during the load
@@ -155,6 +176,15 @@ func (s *spaceStats) snapshot() KeyspaceStats {
 		LoadTimes:         readHistogram(&s.loadTimes),
 		ValueBytes:        readHistogram(&s.valueBytes),
 		Misses:            s.bySource[sourceMiss].Load(),
+		StaleRefreshing:   s.bySource[sourceStale].Load(),
+		StaleSlow:         s.bySource[sourceStaleSlow].Load(),
+		StaleFailed:       s.bySource[sourceStaleFailed].Load(),
+		StaleOutage:       s.bySource[sourceStaleOutage].Load(),
+		Refreshes:         s.refreshes.Load(),
+		EarlyRefreshes:    s.early.Load(),
+		RefreshErrors:     s.refreshErrs.Load(),
+		BackedOff:         s.backedOff.Load(),
+		Expired:           s.expired.Load(),
 		Errors:            s.bySource[sourceError].Load(),
 		Loads:             s.loads.Load(),
 		LoadNotFound:      s.notFound.Load(),
@@ -183,7 +213,8 @@ func (s *spaceStats) snapshot() KeyspaceStats {
 		AuditRemote:       s.auditRemote.Load(),
 	}
 	k.Loaded += k.LoadedPast
-	k.Reads = k.MemoryHits + k.RemoteHits + k.NegativeHits + k.Loaded + k.Misses + k.Errors
+	k.StaleHits = k.StaleRefreshing + k.StaleSlow + k.StaleFailed + k.StaleOutage
+	k.Reads = k.MemoryHits + k.RemoteHits + k.StaleHits + k.NegativeHits + k.Loaded + k.Misses + k.Errors
 	return k
 }
 
