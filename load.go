@@ -47,7 +47,7 @@ type permit struct {
 // source is where an answer by a load under p came from.
 func (p *permit) source() source {
 	switch p.kind {
-	case bypassNone, bypassLease, bypassMemory:
+	case bypassNone, bypassLease, bypassMemory, bypassRefresh:
 		return sourceLoad
 	}
 	return sourceBypass

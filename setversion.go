@@ -61,10 +61,10 @@ func (k *Keyspace[K, V]) versionOp(r *request[K, V], value V, version uint64) (O
 	if epoch == nil {
 		return Op{}, ErrUnavailable
 	}
-	o := outcome[V]{value: value, version: version}
+	o := outcome[V]{value: value, version: version, life: k.spanOf(k.opts.TTL, false)}
 	bare := request[K, V]{entry: r.entry}
 	data, _, err := k.encode(&bare, &permit{gens: []*generation{{}}}, &o, epoch.serverTime(now))
-	return Op{Kind: OpSetNewer, Key: r.entry, Value: data, Version: version, TTL: k.opts.TTL}, err
+	return Op{Kind: OpSetNewer, Key: r.entry, Value: data, Version: version, TTL: o.life.total()}, err
 }
 
 // supersede carries out an OpSetNewer as an invalidation whose form for retries
