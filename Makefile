@@ -69,6 +69,19 @@ resilience: deps ## process tests in their long form: Redis stopped for 10 s, 10
 bench: deps ## the peers and Larder in ROUNDS (3) interleaved rounds; renders docs/benchmarks.md
 	@scripts/bench
 
+.PHONY: bench-dashboard
+bench-dashboard: deps ## qadash at 500 requests per second over 100,000 results; renders docs/dashboard-performance.md
+	@QADASH_BENCH=$(CURDIR)/docs/dashboard-performance.md go test ./dashboard/cmd/qadash -run TestReadsAtAConstantRate -count=1 -timeout 20m
+	@sed -n '/^## Targets/,$$p' docs/dashboard-performance.md
+
+.PHONY: plans
+plans: deps ## every read of both databases finds an index over PLAN_RESULTS (1 million) results; prints its time
+	@LARDER_PLAN_RESULTS=$(or $(PLAN_RESULTS),1000000) go test ./dashboard/sqlstore -run TestPlansUseIndexes -count=1 -timeout 60m -v
+
+.PHONY: pictures
+pictures: deps ## every page in every guise as a picture in PICTURES (pictures/)
+	@mkdir -p $(or $(PICTURES),pictures) && QADASH_PICTURES=$(abspath $(or $(PICTURES),pictures)) go test ./dashboard/cmd/qadash -run TestPagesInEveryGuise -count=1 -timeout 20m
+
 .PHONY: bench-smoke
 bench-smoke: deps ## fail if the memory hit allocates or falls behind otter's as recorded
 	@scripts/bench smoke

@@ -43,14 +43,20 @@ func startProcess(t *testing.T, database string, redis *lardertest.RedisServer) 
 // launch runs this test binary as qadash. The caller ends it.
 func launch(t *testing.T, database, redis string) *process {
 	t.Helper()
+	host, port, _ := strings.Cut(redis, ":")
+	return launchWith(t, "DATABASE_URL=sqlite:"+database, "REDIS_HOST="+host, "REDIS_PORT="+port)
+}
+
+// launchWith is launch with variables of the environment.
+func launchWith(t *testing.T, variables ...string) *process {
+	t.Helper()
 	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
 	cmd := exec.Command(self, "serve")
 	cmd.Args[0] = "qadash"
-	host, port, _ := strings.Cut(redis, ":")
-	cmd.Env = append(os.Environ(), "ADDR=127.0.0.1:0", "DATABASE_URL=sqlite:"+database, "REDIS_HOST="+host, "REDIS_PORT="+port, "LOG_LEVEL=error")
+	cmd.Env = append(append(os.Environ(), "ADDR=127.0.0.1:0", "LOG_LEVEL=error"), variables...)
 	cmd.Stderr = os.Stderr
 	out, err := cmd.StdoutPipe()
 	if err != nil {
