@@ -90,6 +90,10 @@ bench-smoke: deps ## fail if the memory hit allocates or falls behind otter's as
 bench-compare: deps ## benchstat of Larder's hits, misses and batches here and at REF (HEAD)
 	@scripts/bench compare $(or $(REF),HEAD)
 
+.PHONY: scale
+scale: deps ## what a fleet costs one Redis: measures, simulates, renders docs/scale.md
+	@raw=$$(mktemp); trap 'rm -f "$$raw"' EXIT; go test -run '^$$' -bench Costs -benchtime 50000x ./bench/scale >"$$raw"; go run ./bench/scale "$$raw" docs/scale.md
+
 .PHONY: lint
 lint: ## golangci-lint with .golangci.yml over every module
 	@status=0; for dir in $$(go list -m -f '{{.Dir}}'); do echo "lint $$dir"; \
