@@ -239,7 +239,7 @@ func appendAdditional(dst []byte, e *frame.Entry, key string) []byte {
 // opened with keys, which may be nil, and inflated. Key is the one in Redis,
 // namespace included. Bytes of another program are returned as they are. It is
 // for tools; it fails with [ErrUnreadable] for leases, hold-offs and damaged
-// values, and for values that none of keys opens.
+// values, for values that none of keys opens, and above 64 MiB.
 func OpenPayload(key, stored string, keys *KeyRing) ([]byte, error) {
 	if frame.KindOf(stored) == frame.Foreign {
 		return []byte(stored), nil
@@ -248,7 +248,7 @@ func OpenPayload(key, stored string, keys *KeyRing) ([]byte, error) {
 	if err := frame.Parse(stored, &e); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrUnreadable, err)
 	}
-	const limit = 512 << 20 // of a string in Redis
+	const limit = 64 << 20 // above every sensible MaxValueBytes
 	payload, err := openEntry(&e, key, keys.engine(), limit, new(scratch))
 	if errors.Is(err, seal.ErrUnknownKey) {
 		id, _ := seal.KeyID(bytesOf(e.Payload))

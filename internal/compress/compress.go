@@ -38,7 +38,7 @@ var (
 // inflating them: a tenth.
 func Worthwhile(packed, size int) bool { return packed <= size-size/10 }
 
-// Deflate appends the compressed form of src to dst. It allocates only when
+// Deflate appends the compressed form of src, which is not empty, to dst. It allocates only when
 // dst must grow. It panics for a method that is none.
 func Deflate(dst, src []byte, m Method) []byte {
 	switch m {
@@ -48,7 +48,7 @@ func Deflate(dst, src []byte, m Method) []byte {
 		packed := s2.Encode(dst[start:cap(dst)], src)
 		return dst[:start+len(packed)]
 	case Zstd:
-		return zstdWriter().EncodeAll(src, dst)
+		return deflateZstd(dst, src)
 	}
 	panic(fmt.Sprintf("compress: method %d", m))
 }
@@ -100,7 +100,7 @@ func inflateZstd(dst, src []byte, limit int) ([]byte, error) {
 	start, size := len(dst), int(h.FrameContentSize)
 	dst = grow(dst, size)
 	// Room of exactly this size: the decoder is told not to exceed it.
-	out, err := zstdReader().DecodeAll(src, dst[:start:start+size])
+	out, err := zstdReader.DecodeAll(src, dst[:start:start+size])
 	if err != nil || len(out) != start+size {
 		return nil, ErrCorrupt
 	}
@@ -114,21 +114,48 @@ func grow(dst []byte, n int) []byte {
 	return append(make([]byte, 0, len(dst)+n), dst...)
 }
 
-// The coders keep their tables: they are made once, when a keyspace first needs
-// them.
-var (
-	zstdWriter = sync.OnceValue(func() *zstd.Encoder {
-		e, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedDefault), zstd.WithSingleSegment(true), zstd.WithLowerEncoderMem(true))
-		if err != nil {
-			panic(err) // the options are constants
-		}
-		return e
-	})
-	zstdReader = sync.OnceValue(func() *zstd.Decoder {
-		d, err := zstd.NewReader(nil, zstd.WithDecodeAllCapLimit(true), zstd.WithDecoderConcurrency(0), zstd.IgnoreChecksum(false))
-		if err != nil {
-			panic(err) // the options are constants
-		}
-		return d
-	})
-)
+// zstdWriter is an encoder with its output. The streaming interface is used
+// because the other one shares encoders by a channel, which tests in virtual
+// time would make in one bubble and use in the next.
+type zstdWriter struct {
+	engine *zstd.Encoder
+	out    []byte
+}
+
+// Write appends what the engine has compressed.
+func (w *zstdWriter) Write(p []byte) (int, error) {
+	w.out = append(w.out, p...)
+	return len(p), nil
+}
+
+// zstdWriters hold 1.3 MB of tables each.
+var zstdWriters = sync.Pool{New: func() any {
+	engine, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithSingleSegment(true), zstd.WithLowerEncoderMem(true))
+	if err != nil {
+		panic(err) // the options are constants
+	}
+	return &zstdWriter{engine: engine}
+}}
+
+func deflateZstd(dst, src []byte) []byte {
+	w := zstdWriters.Get().(*zstdWriter)
+	w.out = dst
+	w.engine.ResetContentSize(w, int64(len(src)))
+	_, err := w.engine.Write(src)
+	if err = errors.Join(err, w.engine.Close()); err != nil {
+		panic(err) // Write above does not fail
+	}
+	dst, w.out = w.out, nil
+	zstdWriters.Put(w)
+	return dst
+}
+
+// zstdReader is made before any test's bubble, see zstdWriter. It makes its
+// buffers when they are needed.
+var zstdReader = func() *zstd.Decoder {
+	d, err := zstd.NewReader(nil, zstd.WithDecodeAllCapLimit(true), zstd.WithDecoderConcurrency(0))
+	if err != nil {
+		panic(err) // the options are constants
+	}
+	return d
+}()
