@@ -29,6 +29,10 @@ build: ## compile qadash and larder into bin/
 	@CGO_ENABLED=0 go build -trimpath -o bin/qadash ./dashboard/cmd/qadash
 	@CGO_ENABLED=0 go build -trimpath -o bin/larder ./cmd/larder
 
+.PHONY: release
+release: ## static programs of VERSION (from git) for Linux and macOS into dist/, with checksums and bills of materials
+	@scripts/release $(VERSION)
+
 .PHONY: test
 test: ## install what tests need, then formatting, vet and all tests under the race detector
 	@scripts/test
