@@ -43,16 +43,18 @@ type Explanation struct {
 
 	// What follows is set for values of Larder.
 
-	Negative    bool      // the source has no such entry
-	Codec       uint8     // see [Codec]
-	Compression uint8     // 0 none, 1 s2, 2 zstd
-	Sealed      bool      // the payload is encrypted
-	Schema      uint32    // fingerprint of the type; 0: none
-	Version     uint64    // of the source; 0: none
-	ID          string    // of the write that made it, hexadecimal
-	Soft        time.Time // fresh until then, by the server's clock
-	Hard        time.Time // gone from then on
-	Payload     string    // as it is stored: perhaps compressed and encrypted
+	Negative    bool          // the source has no such entry
+	Codec       uint8         // see [Codec]
+	Compression uint8         // 0 none, 1 s2, 2 zstd
+	Sealed      bool          // the payload is encrypted
+	Schema      uint32        // fingerprint of the type; 0: none
+	Version     uint64        // of the source; 0: none
+	ID          string        // of the write that made it, hexadecimal
+	Written     time.Time     // when it was stored, to the second; zero: the entry does not say
+	LoadTime    time.Duration // of the load that brought it; zero: the entry does not say
+	Soft        time.Time     // fresh until then, by the server's clock
+	Hard        time.Time     // gone from then on
+	Payload     string        // as it is stored: perhaps compressed and encrypted
 	Tags        []TagState
 
 	Lease   string       // token of who loads, hexadecimal; State is [StateLoading]
@@ -247,7 +249,11 @@ func (c *Cache) explainValue(ctx context.Context, x *Explanation, now int64) err
 	}
 	x.Negative, x.Codec, x.Compression, x.Sealed = e.Negative, uint8(e.Codec), e.Compression, e.Sealed
 	x.Schema, x.Version, x.ID, x.Payload = e.Schema, e.Version, hex.EncodeToString(e.ID[:]), e.Payload
-	x.Soft, x.Hard = time.UnixMilli(e.Soft), time.UnixMilli(e.Hard)
+	x.Soft, x.Hard, x.LoadTime = time.UnixMilli(e.Soft), time.UnixMilli(e.Hard), time.Duration(e.LoadMillis)*time.Millisecond
+	if e.HasWritten { // modulo 18 hours
+		age, _ := e.Age(now)
+		x.Written = time.UnixMilli(now).Truncate(time.Second).Add(-time.Duration(age) * time.Second)
+	}
 	if err := c.explainTags(ctx, x, &e); err != nil {
 		return fmt.Errorf("larder: explain %q: %w", x.Name, err)
 	}

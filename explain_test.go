@@ -73,6 +73,12 @@ func TestExplainEveryState(t *testing.T) {
 		a.expectState("plain:hold2", larder.StateCorrupt, "begins like a hold-off")
 		put("plain:grace", []byte(r.entryOf("7", func(e *frame.Entry) { e.Soft = r.server.Now().UnixMilli() - 1000 })))
 		a.expectState("plain:grace", larder.StateStale, "soft deadline passed 1s ago")
+		put("plain:dated", []byte(r.entryOf("7", func(e *frame.Entry) {
+			e.HasWritten, e.Written, e.LoadMillis = true, frame.Seconds(r.server.Now().Add(-time.Hour).UnixMilli()), 250
+		})))
+		if x := a.expectState("plain:dated", larder.StateFresh, "unchanged"); x.Now.Sub(x.Written).Round(2*time.Second) != time.Hour || x.LoadTime != 250*time.Millisecond {
+			t.Errorf("written %v, loaded in %v", x.Written, x.LoadTime)
+		}
 		put("plain:late", []byte(r.entryOf("7", func(e *frame.Entry) { e.Hard = r.server.Now().UnixMilli() - 2000; e.Soft = e.Hard })))
 		a.expectState("plain:late", larder.StateExpired, "passed 2s ago")
 		r.server.SetList("plain:list")

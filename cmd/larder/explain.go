@@ -69,6 +69,12 @@ func valueRows(x *larder.Explanation) [][]string {
 		payload = "none: the source has no such entry"
 	}
 	rows := [][]string{{"value", payload}, {"fresh until", clockText(x.Soft)}, {"gone at", clockText(x.Hard)}, {"written by", x.ID}}
+	if !x.Written.IsZero() {
+		rows = append(rows, []string{"stored at", clockText(x.Written)})
+	}
+	if x.LoadTime > 0 {
+		rows = append(rows, []string{"loaded in", short(x.LoadTime)})
+	}
 	if x.Version != 0 {
 		rows = append(rows, []string{"version", fmt.Sprint(x.Version)})
 	}
@@ -112,6 +118,8 @@ type explanation struct {
 	Codec       string         `json:"codec,omitempty"`
 	Compression string         `json:"compression,omitempty"`
 	Encrypted   bool           `json:"encrypted,omitempty"`
+	Written     *time.Time     `json:"stored_at,omitempty"`
+	LoadTime    int64          `json:"load_ms,omitempty"`
 	Fresh       *time.Time     `json:"fresh_until,omitempty"`
 	Gone        *time.Time     `json:"gone_at,omitempty"`
 	ID          string         `json:"id,omitempty"`
@@ -138,7 +146,10 @@ func describe(x *larder.Explanation) explanation {
 	if x.ID != "" {
 		d.Codec, d.Compression = codecName(x), compressionNames[x.Compression&3]
 		soft, hard := x.Soft.UTC(), x.Hard.UTC()
-		d.Fresh, d.Gone = &soft, &hard
+		d.Fresh, d.Gone, d.LoadTime = &soft, &hard, x.LoadTime.Milliseconds()
+		if written := x.Written.UTC(); !x.Written.IsZero() {
+			d.Written = &written
+		}
 	}
 	if x.Schema != 0 {
 		d.Schema = fmt.Sprintf("%08x", x.Schema)
