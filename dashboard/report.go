@@ -113,7 +113,7 @@ func (r Report) check(c *checker) {
 		c.name("report", k.Name, MaxCaseName)
 		c.check(!seen[k.Name], "report", "has two cases of one name")
 		c.check(validResultStatus(k.Status), "report", "has a case of unknown status")
-		c.check(k.DurationMS >= 0, "report", "has a negative duration")
+		c.check(k.DurationMS >= 0 && k.DurationMS <= MaxDurationMS, "report", "has a duration that is negative or longer than a year")
 		if seen[k.Name] = true; len(c.fields) > 0 {
 			return
 		}

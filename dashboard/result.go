@@ -54,6 +54,19 @@ type Result struct {
 // MaxFailingRuns is where FailingRuns stops.
 const MaxFailingRuns = 21
 
+// MaxDurationMS is the longest duration of a result: a year. What is longer is a
+// mistake of its reporter, and sums of many must not overflow.
+const MaxDurationMS = 366 * 24 * 3600 * 1000
+
+const durationRule = "must not be negative, nor longer than a year"
+
+// Plausible reports whether an instant can be one of a test run. Clocks of reporters
+// are wrong by years now and then; what matters is that each can be stored and shown.
+func Plausible(at time.Time) bool {
+	year := at.UTC().Year()
+	return year > 1970 && year < 3000
+}
+
 // NewResult is what a reporter says about one case.
 type NewResult struct {
 	// CaseID or CaseName says which case; a name that is unknown in the suite creates the case.
@@ -93,14 +106,15 @@ func (r NewResult) normal(c *checker, at string) NewResult {
 	c.text(at+"case_name", r.CaseName, MaxCaseName)
 	c.check(oneOf(r.TestType, TestTypes), at+"test_type", list(TestTypes))
 	c.check(validResultStatus(r.Status), at+"status", list(ResultStatuses))
-	c.check(r.DurationMS >= 0, at+"duration", "must not be negative")
+	c.check(r.DurationMS >= 0 && r.DurationMS <= MaxDurationMS, at+"duration", durationRule)
+	c.check(r.StartedAt == nil || Plausible(*r.StartedAt), at+"started_at", "must lie between 1970 and 3000")
 	c.check(len(r.Attempts) <= MaxAttempts, at+"attempts", fmt.Sprintf("must have at most %d entries", MaxAttempts))
 	r.Message, r.Stack, r.Output = CutText(r.Message, MaxMessage), CutText(r.Stack, MaxText), CutText(r.Output, MaxText)
 	attempts := make([]Attempt, len(r.Attempts))
 	for i, a := range r.Attempts {
 		where := fmt.Sprintf("%sattempts[%d].", at, i)
 		c.check(validResultStatus(a.Status), where+"status", list(ResultStatuses))
-		c.check(a.DurationMS >= 0, where+"duration", "must not be negative")
+		c.check(a.DurationMS >= 0 && a.DurationMS <= MaxDurationMS, where+"duration", durationRule)
 		a.Message, a.Stack, a.Output = CutText(a.Message, MaxMessage), CutText(a.Stack, MaxText), CutText(a.Output, MaxText)
 		attempts[i] = a
 	}

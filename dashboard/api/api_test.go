@@ -35,7 +35,7 @@ func newClient(t *testing.T) *client {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = store.Close() })
-	h := api.New(api.Options{Store: store, Admin: store, Formats: upload.Formats{"junit": ingest.JUnit}, Log: slog.New(slog.DiscardHandler), Tick: 2 * time.Millisecond})
+	h := api.New(api.Options{Store: store, Admin: store, Formats: upload.Formats{"junit": ingest.JUnit, "gotest": ingest.GoTest}, Log: slog.New(slog.DiscardHandler), Tick: 2 * time.Millisecond})
 	return &client{t, h, store, store}
 }
 

@@ -100,6 +100,40 @@ func TestTheSameReportOfTheSameRunCountsOnce(t *testing.T) {
 	}
 }
 
+// The clocks of reporters may be wrong: figures go by that of the server, and what
+// cannot be an instant of a test run is left out of a report, and refused where it
+// is a field.
+func TestReportersWithWrongClocks(t *testing.T) {
+	c := newClient(t)
+	for i, at := range []string{"1999-01-01T00:00:00Z", "2999-12-31T23:59:59Z", "9999-12-31T23:59:59-12:00", "0001-01-01T00:00:00Z", "yesterday"} {
+		body := fmt.Sprintf(`<testsuite timestamp=%q><testcase name="a" timestamp=%q time="1"/></testsuite>`, at, at)
+		if w := c.ingest(fmt.Sprintf("?suite=s&run=%d", i), "text/xml", strings.NewReader(body)); w.Code != 201 {
+			t.Fatalf("%s: %d %s", at, w.Code, w.Body)
+		}
+		log := fmt.Sprintf(`{"Time":%q,"Action":"pass","Package":"p","Test":"TestA","Elapsed":1}`+"\n", at)
+		if w := c.do("POST", fmt.Sprintf("/api/v1/ingest/gotest?suite=g&run=%d", i), log); w.Code != 201 && at != "yesterday" {
+			t.Fatalf("%s: %d %s", at, w.Code, w.Body)
+		}
+	}
+	days := want[[]object](c, 200, "GET", "/api/v1/dashboard/trends?days=1", "")
+	if days[0]["passed"] != 9.0 {
+		t.Errorf("today has %v", days[0])
+	}
+	c.execution(c.suite("live"))
+	live := fmt.Sprintf("/api/v1/executions/%d", 10)
+	want[object](c, 200, "POST", live+"/start", "")
+	for field, value := range map[string]string{"started_at": `"9999-12-31T23:59:59-12:00"`, "duration": "9000000000000000000"} {
+		got := want[object](c, 422, "POST", live+"/results", fmt.Sprintf(`[{"case_name":"a","status":"passed",%q:%s}]`, field, value))
+		if got["errors"].([]any)[0].(object)["field"] != "results[0]."+field {
+			t.Errorf("%s: %v", field, got)
+		}
+	}
+	want[object](c, 200, "POST", live+"/results", `[{"case_name":"a","status":"passed","started_at":"1999-01-01T00:00:00Z"}]`)
+	if r := want[[]object](c, 200, "GET", live+"/results", ""); len(r) != 1 || r[0]["started_at"] != "1999-01-01T00:00:00Z" {
+		t.Errorf("results: %v", r)
+	}
+}
+
 // What is refused is refused whole, and the answer says where the fault is.
 func TestARefusedReportChangesNothing(t *testing.T) {
 	c := newClient(t)

@@ -144,6 +144,9 @@ func (g *GoTestStream) Line(line []byte) error {
 		return nil
 	}
 	g.events++
+	if !dashboard.Plausible(e.Time) {
+		e.Time = time.Time{}
+	}
 	if !e.Time.IsZero() {
 		if g.first.IsZero() {
 			g.first = e.Time

@@ -5,10 +5,12 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/larder-go/larder/dashboard"
 )
 
 // maxMillis bounds a duration to a year; what is longer is a mistake of its producer.
-const maxMillis = 366 * 24 * 3600 * 1000
+const maxMillis = dashboard.MaxDurationMS
 
 // millis reads a time attribute in seconds: "0.25", "1,234.5", "1.234,5", "0,25".
 // A single comma parts thousands if exactly three digits follow a group that does
@@ -50,7 +52,7 @@ var layouts = []string{time.RFC3339Nano, "2006-01-02T15:04:05.999999999", "2006-
 func instant(s string) *time.Time {
 	s = strings.TrimSpace(s)
 	for _, layout := range layouts {
-		if t, err := time.Parse(layout, s); err == nil && t.Year() > 1970 && t.Year() < 3000 {
+		if t, err := time.Parse(layout, s); err == nil && dashboard.Plausible(t) {
 			return new(t.UTC().Truncate(time.Millisecond))
 		}
 	}
