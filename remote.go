@@ -172,6 +172,20 @@ const (
 	// OpInspect reads K with its time to live. Replies Absent, or Present
 	// with Data and TTL (negative: none).
 	OpInspect
+	// OpLock makes an absent K a lease of Token for TTL, as OpAcquire does, and
+	// numbers it. Replies Acquired with the number in decimal in Data, also
+	// when K already is the lease of this very Token, or Busy with the TTL left
+	// of whatever else K holds. A number is greater than all before it for K,
+	// also after the store lost its data, unless its clock went back meanwhile.
+	// OpRenew and OpRelease prolong and end the lease.
+	OpLock
+	// OpRank adds the counts in Value ([frame.AppendRanks]) to the ranking K,
+	// which lives for TTL from then on. Of many names it keeps those with the
+	// highest counts, at least [frame.RankLimit]. Replies Done.
+	OpRank
+	// OpRanks reads the ranking K. Replies Absent, or Present with its names
+	// and counts ([frame.ParseRanks]) in Data, in no order.
+	OpRanks
 )
 
 // Op is one operation of the protocol.

@@ -66,6 +66,10 @@ func RunRemote(t *testing.T, open func(t *testing.T) Site) {
 		{"Expiry", testExpiry},
 		{"GenerationIsKeptAlive", testGenerationKeptAlive},
 		{"OneLease", testOneLease},
+		{"Lock", testLock},
+		{"LockExpires", testLockExpires},
+		{"LockNumbersOutliveData", testLockNumbersOutliveData},
+		{"Ranks", testRanks},
 		{"Hold", testHold},
 		{"HoldExpires", testHoldExpires},
 		{"SetNewerKeepsGenerations", testSetNewerKeepsGenerations},
@@ -222,7 +226,8 @@ func (f *fixture) expect(got larder.Reply, state larder.ReplyState, data string)
 
 func opName(k larder.OpKind) string {
 	names := [...]string{"get", "acquire", "takeover", "fill", "refill", "release", "renew", "set",
-		"set newer", "delete", "hold", "unhold", "generation", "births", "tags since", "expire", "inspect"}
+		"set newer", "delete", "hold", "unhold", "generation", "births", "tags since", "expire", "inspect",
+		"lock", "rank", "ranks"}
 	if int(k) < len(names) {
 		return names[k]
 	}

@@ -22,6 +22,8 @@ func (s *Server) execute(c *conn, op *larder.Op) larder.Reply {
 		return s.hold(c, op, it)
 	case larder.OpBirths, larder.OpTagsSince:
 		return s.readLog(c, op)
+	case larder.OpRank, larder.OpRanks:
+		return s.ranking(c, op, it)
 	}
 	s.watch(op.Key, c)
 	if it != nil && it.other {
@@ -36,6 +38,8 @@ func (s *Server) execute(c *conn, op *larder.Op) larder.Reply {
 	switch op.Kind {
 	case larder.OpAcquire:
 		return s.acquire(c, op, it)
+	case larder.OpLock:
+		return s.lock(c, op, it)
 	case larder.OpTakeover:
 		return s.replaceIf(c, op, it, startsWith(it, op.Expect), larder.Acquired)
 	case larder.OpRefill:

@@ -48,8 +48,9 @@ const (
 // item is what a key holds.
 type item struct {
 	data    string
-	other   bool      // holds no string
-	expires time.Time // zero: never
+	other   bool              // holds no string
+	ranks   map[string]uint64 // of a ranking, which is no string either
+	expires time.Time         // zero: never
 	timer   *time.Timer
 }
 

@@ -145,7 +145,7 @@ func (c *conn) repeat(ctx context.Context, ops []larder.Op, steps []step, result
 
 // plain reports whether an op is an idempotent command and no script.
 func plain(op *larder.Op) bool {
-	return op.Kind == larder.OpGet || op.Kind == larder.OpDelete && !op.KeepHold
+	return op.Kind == larder.OpGet || op.Kind == larder.OpRanks || op.Kind == larder.OpDelete && !op.KeepHold
 }
 
 // command builds the command for a run of ops; eval sends the script's text.
@@ -156,6 +156,8 @@ func (c *conn) command(ops []larder.Op, eval bool) rueidis.Completed {
 		return c.mget(ops)
 	case op.Kind == larder.OpGet:
 		return c.client.B().Get().Key(op.Key).Build()
+	case op.Kind == larder.OpRanks:
+		return c.client.B().Hgetall().Key(op.Key).Build()
 	case op.Kind == larder.OpDelete && !op.KeepHold:
 		return c.client.B().Del().Key(op.Key).Build()
 	}

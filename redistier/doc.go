@@ -40,6 +40,9 @@
 //	#larder:a:shop          who has seen which request, a hash
 //	#larder:t:shop          MaxStaleness of the namespace in ms
 //	#larder:r:shop#shop:…   who refreshes that entry
+//	#larder:g:shop#=#lock:x the lock x, and with :fence behind it its last number
+//	#larder:g:shop#=#hot:n  reads of the minute n, a hash of the 1024 to 2048 hottest names
+//	#larder:g:shop#=#loads:n  the same of the loads of a day
 //	#larder:b:shop          named by scripts, never present
 //	#larder:p:shop#…        self-test of pushes, deleted at once
 //
@@ -70,7 +73,7 @@
 //	ACL SETUSER app on >password resetkeys ~shop:* ~#larder:?:shop ~#larder:?:shop#*
 //	    -@all +hello +client|id +client|tracking +client|setname +info +time +ping +select
 //	    +get +mget +set +del +unlink +exists +getrange +pttl +pexpire +scan
-//	    +lindex +lrange +lpush +ltrim +hset +hget +hgetall +hdel +hincrby
+//	    +lindex +lrange +lpush +ltrim +hset +hget +hgetall +hdel +hlen +hincrby
 //	    +eval +evalsha +script|load +cluster|slots +cluster|nodes
 //
 // KEYS, FLUSHDB, FLUSHALL and MONITOR are never sent.

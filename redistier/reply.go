@@ -2,11 +2,13 @@ package redistier
 
 import (
 	"fmt"
+	"strconv"
 	"time"
 
 	"github.com/redis/rueidis"
 
 	"github.com/larder-go/larder"
+	"github.com/larder-go/larder/internal/frame"
 )
 
 // receive sets the replies of the ops that one command served.
@@ -51,6 +53,10 @@ func (c *conn) reply(kind larder.OpKind, message *rueidis.RedisMessage, err erro
 		return r
 	case larder.OpInspect:
 		return inspected(message, err)
+	case larder.OpLock:
+		return locked(message)
+	case larder.OpRanks:
+		return ranked(message)
 	case larder.OpAcquire:
 		if message.IsString() {
 			return c.present(message, err)
@@ -112,4 +118,32 @@ func inspected(message *rueidis.RedisMessage, err error) larder.Reply {
 		return larder.Reply{Err: fmt.Errorf("redistier: unexpected reply: %w", err)}
 	}
 	return larder.Reply{State: larder.Present, Data: data, TTL: time.Duration(left) * time.Millisecond}
+}
+
+// locked is the reply for the number of a lock, or how long it is taken.
+func locked(message *rueidis.RedisMessage) larder.Reply {
+	n, err := message.ToInt64()
+	switch {
+	case err != nil:
+		return larder.Reply{Err: fmt.Errorf("redistier: unexpected reply: %w", err)}
+	case n < 0:
+		return larder.Reply{State: larder.Busy, TTL: time.Duration(-1-n) * time.Millisecond}
+	}
+	return larder.Reply{State: larder.Acquired, Data: strconv.FormatInt(n, 10)}
+}
+
+// ranked is the reply for names and counts.
+func ranked(message *rueidis.RedisMessage) larder.Reply {
+	counts, err := message.AsIntMap()
+	switch {
+	case err != nil:
+		return larder.Reply{Err: fmt.Errorf("redistier: unexpected reply: %w", err)}
+	case len(counts) == 0:
+		return larder.Reply{State: larder.Absent}
+	}
+	ranks := make([]frame.Rank, 0, len(counts))
+	for name, n := range counts {
+		ranks = append(ranks, frame.Rank{Name: name, Count: uint64(max(n, 0))})
+	}
+	return larder.Reply{State: larder.Present, Data: string(frame.AppendRanks(nil, ranks))}
 }

@@ -71,6 +71,12 @@ var expireText string
 //go:embed scripts/inspect.lua
 var inspectText string
 
+//go:embed scripts/lock.lua
+var lockText string
+
+//go:embed scripts/rank.lua
+var rankText string
+
 //go:embed scripts/confirm.lua
 var confirmText string
 
@@ -106,6 +112,8 @@ var (
 	tagsSinceScript     = newScript(tagsSinceText)
 	expireScript        = newScript(expireText)
 	inspectScript       = newScript(inspectText)
+	lockScript          = newScript(lockText)
+	rankScript          = newScript(rankText)
 	confirmScript       = newScript(confirmText)
 	laggardsScript      = newScript(laggardsText)
 	removeScript        = newScript(removeText)
@@ -132,6 +140,8 @@ var (
 		tagsSinceScript,
 		expireScript,
 		inspectScript,
+		lockScript,
+		rankScript,
 		confirmScript,
 		laggardsScript,
 		removeScript,
@@ -159,6 +169,8 @@ var scriptOf = [...]*script{
 	larder.OpTagsSince:  tagsSinceScript,
 	larder.OpExpire:     expireScript,
 	larder.OpInspect:    inspectScript,
+	larder.OpLock:       lockScript,
+	larder.OpRank:       rankScript,
 }
 
 // scriptFor returns the script of an op that is no plain command.
@@ -174,6 +186,8 @@ func (k *keys) scriptKeys(op *larder.Op) []string {
 	switch op.Kind {
 	case larder.OpTagsSince:
 		return append([]string{op.Key}, op.Keys...)
+	case larder.OpLock:
+		return []string{op.Key, op.Key + fenceSuffix}
 	case larder.OpGeneration:
 		if log := k.logOf(op.Key); log != "" {
 			return []string{op.Key, log}
@@ -181,6 +195,15 @@ func (k *keys) scriptKeys(op *larder.Op) []string {
 	}
 	return []string{op.Key}
 }
+
+// fenceSuffix ends the key of a lock's last number. It keeps the slot of the
+// lock, whose name has no colon of its own.
+const fenceSuffix = ":fence"
+
+// fenceLife is for how long the last number of a lock is remembered. What is
+// forgotten is replaced by the server's clock, so it bounds how far that may be
+// set back.
+const fenceLife = 24 * time.Hour
 
 // firstLogLife is for how long a log lives that lists no birth yet; births
 // prolong it.
@@ -214,8 +237,22 @@ func arguments(op *larder.Op) []string {
 		return []string{string(op.Value), millis(op.TTL), birthID()}
 	case larder.OpTagsSince:
 		return []string{op.Expect, birthID(), millis(firstLogLife)}
+	case larder.OpLock:
+		return []string{lease(op.Token), millis(op.TTL), millis(fenceLife)}
+	case larder.OpRank:
+		return rankArguments(op)
 	}
 	return nil
+}
+
+// rankArguments returns ARGV of OpRank: life, limit, then names and counts.
+func rankArguments(op *larder.Op) []string {
+	ranks, _ := frame.ParseRanks(string(op.Value)) // our own bytes
+	args := append(make([]string, 0, 2+2*len(ranks)), millis(op.TTL), strconv.Itoa(frame.RankLimit))
+	for _, r := range ranks {
+		args = append(args, r.Name, strconv.FormatUint(r.Count, 10))
+	}
+	return args
 }
 
 // birthID returns 8 random bytes.
