@@ -2,6 +2,7 @@ package redistier
 
 import (
 	"crypto/tls"
+	"fmt"
 	"net"
 	"os"
 	"path/filepath"
@@ -11,6 +12,7 @@ import (
 	"time"
 
 	"github.com/larder-go/larder"
+	"github.com/larder-go/larder/internal/frame"
 	"github.com/larder-go/larder/lardertest"
 )
 
@@ -20,6 +22,10 @@ func works(t *testing.T, cfg Config) *Tier {
 	tier, events := openTier(t, cfg, "shop")
 	events.await(t, 0, "connected")
 	key := tier.EntryKey("k")
+	ranks := make([]frame.Rank, 2*frame.RankLimit+1) // enough to be trimmed
+	for i := range ranks {
+		ranks[i] = frame.Rank{Name: fmt.Sprint(i), Count: uint64(i)}
+	}
 	ops := []larder.Op{
 		{Kind: larder.OpAcquire, Key: key, Token: mine, TTL: time.Minute},
 		{Kind: larder.OpFill, Key: key, Token: mine, Value: []byte(aValue), TTL: time.Minute},
@@ -36,6 +42,9 @@ func works(t *testing.T, cfg Config) *Tier {
 		{Kind: larder.OpExpire, Key: tier.EntryKey("lease"), Token: mine},
 		{Kind: larder.OpDelete, Key: key},
 		{Kind: larder.OpGeneration, Key: tier.TagKey("t"), Value: []byte("12345678"), TTL: time.Minute},
+		{Kind: larder.OpLock, Key: tier.TagKey("=#lock:l"), Token: mine, TTL: time.Minute},
+		{Kind: larder.OpRank, Key: tier.TagKey("=#hot:1"), Value: frame.AppendRanks(nil, ranks), TTL: time.Minute},
+		{Kind: larder.OpRanks, Key: tier.TagKey("=#hot:1")},
 	}
 	replies := make([]larder.Reply, len(ops))
 	tier.Do(testContext(t), ops, replies)
