@@ -16,32 +16,58 @@ import (
 // result lacks are taken as not found; the error [ErrNotFound] says that of all.
 type BatchLoader[K comparable, V any] func(ctx context.Context, keys []K) (map[K]V, error)
 
+// batchKeys is how many keys that are not in memory are under way at once in
+// one batch, and so how many one call of a loader gets at most.
+const batchKeys = 1000
+
 // GetMany returns the values of keys, with one round trip for all that is not
 // in memory and one load for all that is nowhere. Keys that the source does
 // not have are absent from the result. Keys that others are loading are waited
 // for after the own ones are stored, so that batches never wait for each
-// other in a circle. The first error of any key is returned beside what was
-// found.
+// other in a circle. Of more than a thousand keys that are not in memory, so
+// many at a time are read and loaded.
+//
+// What was found is returned beside an error. [*BatchError] tells which keys
+// failed and why; another error, of the call as a whole, means that nothing was
+// looked for.
 func (k *Keyspace[K, V]) GetMany(ctx context.Context, keys []K, load BatchLoader[K, V], opts ...ReadOption) (map[K]V, error) {
-	now := clock.Now()
-	b := &batch[K, V]{k: k, load: load, config: k.readConfig(now, opts), values: make(map[K]V, len(keys)), left: len(keys)}
+	b := &batch[K, V]{k: k, load: load, heats: true}
+	return b.get(ctx, keys, opts)
+}
+
+// batch is the work of one GetMany.
+type batch[K comparable, V any] struct {
+	k      *Keyspace[K, V]
+	load   BatchLoader[K, V]
+	heats  bool // the reads count for HotKeys
+	config readConfig
+	leads  []*member[K, V] // flights this batch leads
+	joins  []*member[K, V] // flights of others
+	values map[K]V
+	over   error // set: nothing more is begun
+	failed []KeyError
+
+	rest       []member[K, V]  // not used yet
+	left       int             // how many keys may still need one
+	refreshing []*member[K, V] // of values that were served stale
+}
+
+func (b *batch[K, V]) get(ctx context.Context, keys []K, opts []ReadOption) (map[K]V, error) {
+	k, now := b.k, clock.Now()
+	b.config, b.values, b.left = k.readConfig(now, opts), make(map[K]V, len(keys)), len(keys)
 	seen := make(map[K]struct{}, len(keys))
-	if err := k.usable(ctx, load == nil); err != nil {
-		for _, key := range keys {
-			if _, twice := seen[key]; !twice {
-				seen[key] = struct{}{}
-				b.fail(err)
-			}
-		}
-		k.stats.slowReads.ObserveN(elapsed(now), uint64(len(seen)))
-		return b.values, err
-	}
+	refused := k.usable(ctx, b.load == nil)
+	b.over = refused
 	hits := 0
 	for _, key := range keys {
 		if _, twice := seen[key]; twice {
 			continue
 		}
 		seen[key] = struct{}{}
+		if b.over != nil {
+			b.fail(key, b.over)
+			continue
+		}
 		hash := k.hash(key)
 		if e := k.remembered(key, hash, now, b.config.floor); e != nil {
 			k.stats.memoryHits.Add(hash)
@@ -53,16 +79,31 @@ func (k *Keyspace[K, V]) GetMany(ctx context.Context, keys []K, load BatchLoader
 			b.addLate(e, now)
 			continue
 		}
-		b.enlist(key, hash)
+		if b.enlist(key, hash); len(b.leads)+len(b.joins) == batchKeys {
+			b.flush(ctx)
+			b.over = k.usable(ctx, false)
+		}
 	}
-	waits, cancel := k.waitContext(ctx)
-	defer cancel()
-	b.run(waits)
-	k.launch(ctx, b.refreshing, load)
+	b.flush(ctx)
 	if slow := len(seen) - hits; slow > 0 {
 		k.stats.slowReads.ObserveN(elapsed(now), uint64(slow))
 	}
-	return b.values, b.err
+	switch {
+	case refused != nil:
+		return b.values, refused
+	case len(b.failed) > 0:
+		return b.values, &BatchError{Failed: b.failed}
+	}
+	return b.values, nil
+}
+
+// flush finishes the keys that are under way.
+func (b *batch[K, V]) flush(ctx context.Context) {
+	waits, cancel := b.k.waitContext(ctx)
+	defer cancel()
+	b.run(waits)
+	b.k.launch(ctx, b.refreshing, b.load)
+	b.refreshing = nil
 }
 
 // addLate adds a memory entry that is due.
@@ -80,21 +121,6 @@ func (b *batch[K, V]) refresh(key K, hash uint64) {
 	if m, leads := b.k.openRefresh(key, hash); leads {
 		b.refreshing = append(b.refreshing, m)
 	}
-}
-
-// batch is the work of one GetMany.
-type batch[K comparable, V any] struct {
-	k      *Keyspace[K, V]
-	load   BatchLoader[K, V]
-	config readConfig
-	leads  []*member[K, V] // flights this batch leads
-	joins  []*member[K, V] // flights of others
-	values map[K]V
-	err    error
-
-	rest       []member[K, V]  // not used yet
-	left       int             // how many keys may still need one
-	refreshing []*member[K, V] // of values that were served stale
 }
 
 // member is one key of a batch.
@@ -118,9 +144,9 @@ func (b *batch[K, V]) add(key K, value V, negative bool) {
 	}
 }
 
-func (b *batch[K, V]) fail(err error) {
+func (b *batch[K, V]) fail(key K, err error) {
 	b.k.stats.count(sourceError)
-	b.err = firstOf(b.err, err)
+	b.failed = append(b.failed, KeyError{Key: key, Err: err})
 }
 
 // member returns a new member: they are allocated by up to 32.
@@ -139,8 +165,11 @@ func (b *batch[K, V]) member() *member[K, V] {
 func (b *batch[K, V]) enlist(key K, hash uint64) {
 	m := b.member()
 	if err := b.k.request(m.r, key, hash, b.config); err != nil {
-		b.fail(err)
+		b.fail(key, err)
 		return
+	}
+	if b.heats {
+		b.k.heated(key, hash, 1)
 	}
 	var leads bool
 	m.f, m.place, leads = b.k.flights.Join(key, hash, func() *flight.Flight[guard, outcome[V]] {
@@ -172,6 +201,9 @@ func (b *batch[K, V]) run(ctx context.Context) {
 	done = true
 	b.finish(ctx, waiting, true)
 	b.finish(ctx, b.joins, false)
+	clear(b.leads) // what they hold is let go before the next ones are enlisted
+	clear(b.joins)
+	b.leads, b.joins = b.leads[:0], b.joins[:0]
 }
 
 // quit gives up all flights of the batch.
@@ -199,7 +231,7 @@ func (b *batch[K, V]) take(m *member[K, V], o outcome[V]) {
 	case err == nil:
 		b.values[m.r.key] = value
 	case !errors.Is(err, ErrNotFound):
-		b.err = firstOf(b.err, err)
+		b.failed = append(b.failed, KeyError{Key: m.r.key, Err: err})
 	}
 }
 
@@ -412,7 +444,7 @@ func (b *batch[K, V]) loadAll(ctx context.Context, members []*member[K, V]) {
 	for _, m := range members {
 		o, _, err := m.f.Wait(ctx)
 		if err != nil {
-			b.fail(leave(ctx, m.f, err))
+			b.fail(m.r.key, leave(ctx, m.f, err))
 			continue
 		}
 		o.panicAgain()
@@ -574,6 +606,7 @@ func (b *batch[K, V]) call(ctx context.Context, keys []K) (values map[K]V, o out
 			if _, found := values[key]; err == nil && !found {
 				err = ErrNotFound
 			}
+			k.heatedByLoad(key, k.hash(key))
 			k.stats.loaded(err, took)
 			if k.cache.watched() {
 				k.tellEntry(EventLoad, key, loadOutcome(err), took)
@@ -622,7 +655,7 @@ func (b *batch[K, V]) finish(ctx context.Context, members []*member[K, V], leads
 		case r.err == nil:
 			b.values[r.key] = r.value
 		case !errors.Is(r.err, ErrNotFound):
-			b.err = firstOf(b.err, r.err)
+			b.failed = append(b.failed, KeyError{Key: r.key, Err: r.err})
 		}
 	}
 }

@@ -152,8 +152,12 @@ func TestGetManyError(t *testing.T) {
 		values, err := a.plain.GetMany(r.ctx, names(0, 50), func(context.Context, []string) (map[string]int, error) {
 			return map[string]int{"k3": 3}, boom
 		})
-		if err != boom || len(values) != 1 {
+		var each *larder.BatchError
+		if !errors.As(err, &each) || len(each.Failed) != 49 || each.Of("k1") != boom || each.Of("k0") != nil || len(values) != 1 {
 			t.Errorf("%v, %v", values, err)
+		}
+		if !errors.Is(err, boom) || err.Error() != `larder: key "k1": boom (and 48 more keys)` {
+			t.Errorf("%v", err)
 		}
 		if n := a.remote.Trips() - trips; n != 3 {
 			t.Errorf("took %d round trips", n)
@@ -283,7 +287,7 @@ func TestGetManyCallerLeaves(t *testing.T) {
 		other, leaveToo := context.WithCancel(r.ctx)
 		waiter := a.beginIn(other, a.plain, "k1")
 		leave()
-		if err := <-done; err != context.Canceled {
+		if err := <-done; !errors.Is(err, context.Canceled) {
 			t.Errorf("GetMany = %v", err)
 		}
 		synctest.Wait()

@@ -35,6 +35,7 @@ type Cache struct {
 	pending pending
 	journal journal
 	state   connectionState
+	heat    *heat
 
 	ctx        context.Context // ends with Close
 	cancel     context.CancelFunc
@@ -88,6 +89,7 @@ func newCache(remote Remote, opts Options) (*Cache, error) {
 		async:  make(chan struct{}, opts.AsyncLimit),
 		spaces: make(map[string]*space),
 	}
+	c.heat = newHeat()
 	c.breaker.limit = opts.BreakerFailures
 	c.tolerance.Store(int64(opts.MaxStaleness))
 	c.longest.Store(int64(opts.MaxStaleness))
@@ -133,6 +135,7 @@ func (c *Cache) Close() error {
 	if c.remote != nil {
 		ctx, cancel := context.WithTimeout(context.Background(), c.opts.WriteTimeout)
 		err = c.retryPending(ctx)
+		c.publishHeat(ctx, 0)
 		cancel()
 	}
 	c.cancel()
@@ -229,4 +232,5 @@ func (c *Cache) beat() {
 	if c.pending.count.Load() > 0 {
 		c.retryPending(ctx) // what fails stays and is tried after the next beat
 	}
+	c.publishHeat(ctx, publishEvery)
 }

@@ -61,6 +61,50 @@ func (e *PendingError) Error() string {
 // Unwrap makes the error match [ErrPending] and its reason.
 func (e *PendingError) Unwrap() []error { return []error{ErrPending, e.Err} }
 
+// BatchError tells which keys of a batch failed, and why. The others are done:
+// their values are returned, or set. It matches every one of the reasons.
+type BatchError struct {
+	Failed []KeyError // in no order
+}
+
+// KeyError is a key of a batch with the reason why it failed. Key has the type
+// of the keyspace's keys.
+type KeyError struct {
+	Key any
+	Err error
+}
+
+// Of returns why key failed, nil if it did not. It looks at one failure after
+// the other.
+func (e *BatchError) Of(key any) error {
+	for _, f := range e.Failed {
+		if f.Key == key {
+			return f.Err
+		}
+	}
+	return nil
+}
+
+func (e *BatchError) Error() string {
+	if len(e.Failed) == 0 {
+		return "larder: no key failed"
+	}
+	first := fmt.Sprintf("larder: key %.60q: %v", fmt.Sprint(e.Failed[0].Key), e.Failed[0].Err)
+	if n := len(e.Failed) - 1; n > 0 {
+		return fmt.Sprintf("%s (and %d more keys)", first, n)
+	}
+	return first
+}
+
+// Unwrap returns the reasons.
+func (e *BatchError) Unwrap() []error {
+	all := make([]error, len(e.Failed))
+	for i := range e.Failed {
+		all[i] = e.Failed[i].Err
+	}
+	return all
+}
+
 // PanicError is what the waiters of a load receive when the loader or the codec
 // panicked. The caller that led the load panics with the same value. A nil Value
 // means that the loader ended its goroutine by runtime.Goexit, as t.FailNow

@@ -71,6 +71,9 @@ func (k *Keyspace[K, V]) remembered(key K, hash uint64, now, floor int64) *entry
 	}
 	if sample {
 		k.cache.front.Put(hash, &e.head)
+		if heatSampled(now) {
+			k.heated(key, hash, heatSample)
+		}
 	}
 	return e
 }
@@ -169,6 +172,7 @@ func (k *Keyspace[K, V]) getSlow(ctx context.Context, key K, hash uint64, load L
 		return none, err
 	}
 	r.load = load
+	k.heated(key, hash, 1)
 	if r.outage > 0 && k.cache.cutOff(r.entry) {
 		if o, ok := k.outlasting(r); ok {
 			return k.settle(o)

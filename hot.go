@@ -40,8 +40,8 @@ type heat struct {
 	last         atomic.Pointer[[]topk.Item] // what it held then
 }
 
-func newHeat() heat {
-	h := heat{reads: topk.New(readPlaces), loads: topk.New(loadPlaces)}
+func newHeat() *heat {
+	h := &heat{reads: topk.New(readPlaces), loads: topk.New(loadPlaces)}
 	h.since.Store(clock.Now())
 	return h
 }
@@ -57,7 +57,7 @@ func heatSampled(now int64) bool { return uint64(now)*0x9E3779B97F4A7C15>>54 == 
 // heated counts reads of key. Only a key that enters the sketch costs an
 // allocation.
 func (k *Keyspace[K, V]) heated(key K, hash, reads uint64) {
-	h := &k.cache.heat
+	h := k.cache.heat
 	if k.cache.remote == nil {
 		h.turn(readWindow) // nobody else does
 	}
@@ -71,7 +71,7 @@ func (k *Keyspace[K, V]) heated(key K, hash, reads uint64) {
 
 // heatedByLoad counts a load of key.
 func (k *Keyspace[K, V]) heatedByLoad(key K, hash uint64) {
-	if h := &k.cache.heat; !h.loads.Hit(hash, 1) {
+	if h := k.cache.heat; !h.loads.Hit(hash, 1) {
 		if name, err := k.entryName(key); err == nil {
 			h.loads.Insert(hash, 1, name)
 		}

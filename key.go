@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"fmt"
+	"net/url"
 	"reflect"
 	"strconv"
 	"strings"
@@ -81,6 +82,34 @@ func defaultAppendKey[K comparable]() func([]byte, K) []byte {
 		return func(dst []byte, key K) []byte { return strconv.AppendInt(dst, reflect.ValueOf(key).Int(), 10) }
 	case reflect.Uint, reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64, reflect.Uintptr:
 		return func(dst []byte, key K) []byte { return strconv.AppendUint(dst, reflect.ValueOf(key).Uint(), 10) }
+	}
+	return nil
+}
+
+// defaultParseKey returns the reverse of defaultAppendKey, nil where that is.
+// It takes more than [AppendSegment] writes: who needs the very form compares.
+func defaultParseKey[K comparable]() func(string) (K, error) {
+	switch kind := reflect.TypeFor[K]().Kind(); kind {
+	case reflect.String:
+		return func(form string) (key K, err error) {
+			text, err := url.PathUnescape(form)
+			reflect.ValueOf(&key).Elem().SetString(text)
+			return key, err
+		}
+	case reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64:
+		return func(form string) (key K, err error) {
+			v := reflect.ValueOf(&key).Elem()
+			n, err := strconv.ParseInt(form, 10, v.Type().Bits())
+			v.SetInt(n)
+			return key, err
+		}
+	case reflect.Uint, reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64, reflect.Uintptr:
+		return func(form string) (key K, err error) {
+			v := reflect.ValueOf(&key).Elem()
+			n, err := strconv.ParseUint(form, 10, v.Type().Bits())
+			v.SetUint(n)
+			return key, err
+		}
 	}
 	return nil
 }

@@ -201,6 +201,7 @@ func (k *Keyspace[K, V]) call(ctx context.Context, r *request[K, V]) (o outcome[
 				o.err = &PanicError{}
 			}
 		}
+		k.heatedByLoad(r.key, r.hash)
 		k.stats.inFlight.Add(-1)
 		took := time.Duration(clock.Now() - start)
 		k.stats.loaded(o.err, took)

@@ -176,6 +176,10 @@ type KeyspaceOptions[K comparable, V any] struct {
 	// through [AppendSegment]. Default: strings as one segment, integers in
 	// decimal; required for other types.
 	AppendKey func(dst []byte, key K) []byte
+	// ParseKey reads the form that AppendKey gives a key: what stands behind
+	// "name:". [Keyspace.WarmNames] needs it. Default: for strings and integers
+	// without AppendKey the reverse of their form, for others none.
+	ParseKey func(form string) (K, error)
 	// Audit compares some answers with the source. Default: none are.
 	Audit *AuditOptions[K, V]
 	// Codec turns values into bytes and back. Default [JSON].
@@ -277,6 +281,9 @@ func (o KeyspaceOptions[K, V]) withDefaults(cache Options) KeyspaceOptions[K, V]
 	}
 	if o.AppendKey == nil {
 		o.AppendKey = defaultAppendKey[K]()
+		if o.ParseKey == nil {
+			o.ParseKey = defaultParseKey[K]()
+		}
 	}
 	return o
 }

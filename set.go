@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/larder-go/larder/internal/clock"
@@ -24,11 +25,16 @@ func (k *Keyspace[K, V]) Set(ctx context.Context, key K, value V) error {
 
 // SetTTL is Set with a TTL of its own; zero means that of the keyspace.
 func (k *Keyspace[K, V]) SetTTL(ctx context.Context, key K, value V, ttl time.Duration) error {
-	return k.setMany(ctx, map[K]V{key: value}, ttl)
+	err := k.setMany(ctx, map[K]V{key: value}, ttl)
+	if each, ok := err.(*BatchError); ok {
+		return each.Failed[0].Err
+	}
+	return err
 }
 
-// SetMany is Set for several entries in one pipeline. Errors of single entries
-// are joined; the others are set.
+// SetMany is Set for several entries, a thousand in one pipeline. A
+// [*BatchError] tells which failed; the others are set. Another error means
+// that none is.
 func (k *Keyspace[K, V]) SetMany(ctx context.Context, values map[K]V) error {
 	return k.setMany(ctx, values, 0)
 }
@@ -43,24 +49,35 @@ func (k *Keyspace[K, V]) setMany(ctx context.Context, values map[K]V, ttl time.D
 	if k.cache.ctx.Err() != nil {
 		return ErrClosed
 	}
-	writes := make([]write[K, V], 0, len(values))
-	var errs []error
+	store := k.setRemotely
+	switch {
+	case k.cache.remote == nil:
+		store = k.setLocally
+	case k.tiers == MemoryOnly:
+		store = k.setCaptured
+	}
+	writes := make([]write[K, V], 0, min(len(values), batchKeys))
+	var failed []KeyError
 	for key, value := range values {
 		writes = append(writes, write[K, V]{value: value, life: k.spanOf(ttl, false)}) // there is room: none is moved
 		w := &writes[len(writes)-1]
 		if err := k.request(&w.r, key, k.hash(key), readConfig{floor: clock.Add(clock.Now(), -k.cache.opts.MaxStaleness)}); err != nil {
-			errs = append(errs, err)
+			failed = append(failed, KeyError{key, err})
 			writes = writes[:len(writes)-1]
 		}
+		if len(writes) == cap(writes) {
+			failed = append(failed, store(ctx, writes)...)
+			clear(writes)
+			writes = writes[:0]
+		}
 	}
-	if k.cache.remote == nil {
-		k.setLocally(writes)
-		return errors.Join(errs...)
+	if len(writes) > 0 {
+		failed = append(failed, store(ctx, writes)...)
 	}
-	if k.tiers == MemoryOnly {
-		return errors.Join(append(errs, k.setCaptured(ctx, writes))...)
+	if len(failed) > 0 {
+		return &BatchError{Failed: failed}
 	}
-	return errors.Join(append(errs, k.setRemotely(ctx, writes))...)
+	return nil
 }
 
 // write is one entry of a SetMany.
@@ -73,7 +90,7 @@ type write[K comparable, V any] struct {
 }
 
 // setLocally stores values in a cache that has no remote tier.
-func (k *Keyspace[K, V]) setLocally(writes []write[K, V]) {
+func (k *Keyspace[K, V]) setLocally(_ context.Context, writes []write[K, V]) []KeyError {
 	for i := range writes {
 		w := &writes[i]
 		k.cache.board.Kill(w.r.entry)
@@ -83,11 +100,12 @@ func (k *Keyspace[K, V]) setLocally(writes []write[K, V]) {
 		k.keepWrite(terms{ticket: k.cache.board.Issue(w.r.entry), evidence: always,
 			tags: k.cache.ticketsOf(w.r.deps)}, w)
 	}
+	return nil
 }
 
 // setCaptured stores values of a [MemoryOnly] keyspace: other processes load
 // their own copy, so theirs is invalidated.
-func (k *Keyspace[K, V]) setCaptured(ctx context.Context, writes []write[K, V]) error {
+func (k *Keyspace[K, V]) setCaptured(ctx context.Context, writes []write[K, V]) (failed []KeyError) {
 	ops := make([]Op, len(writes))
 	for i := range writes {
 		ops[i] = k.cache.removal(writes[i].r.entry, k.holdOff)
@@ -96,7 +114,14 @@ func (k *Keyspace[K, V]) setCaptured(ctx context.Context, writes []write[K, V]) 
 		k.cache.noteInvalidation(targetKey, writes[i].r.entry)
 	}
 	if err := k.cache.remove(ctx, ops); err != nil {
-		return err
+		var pending *PendingError
+		errors.As(err, &pending)
+		for i := range writes {
+			if pending == nil || slices.Contains(pending.Keys, ops[i].Key) {
+				failed = append(failed, KeyError{writes[i].r.key, err})
+			}
+		}
+		return failed
 	}
 	for i := range writes {
 		w := &writes[i]
@@ -118,14 +143,14 @@ func (k *Keyspace[K, V]) keepWrite(t terms, w *write[K, V]) {
 
 // setRemotely stores values in Redis. What was kept in memory dies before and
 // after, like in an invalidation; the next read brings the new value.
-func (k *Keyspace[K, V]) setRemotely(ctx context.Context, writes []write[K, V]) error {
+func (k *Keyspace[K, V]) setRemotely(ctx context.Context, writes []write[K, V]) (failed []KeyError) {
 	c := k.cache
-	var errs []error
-	var ops []Op
 	for i := range writes {
 		c.board.Kill(writes[i].r.entry)
 	}
 	unknown := k.captureAll(ctx, writes)
+	var ops []Op
+	var sent []*write[K, V] // one for each op
 	for i := range writes {
 		w := &writes[i]
 		err := unknown
@@ -134,32 +159,34 @@ func (k *Keyspace[K, V]) setRemotely(ctx context.Context, writes []write[K, V]) 
 		}
 		switch {
 		case errors.Is(err, errRefused):
-			errs = append(errs, fmt.Errorf("larder: set %q: %w", w.r.entry, err), c.remove(ctx, []Op{c.removal(w.r.entry, k.holdOff)}))
+			err = errors.Join(fmt.Errorf("larder: set %q: %w", w.r.entry, err), c.remove(ctx, []Op{c.removal(w.r.entry, k.holdOff)}))
+			failed = append(failed, KeyError{w.r.key, err})
 		case err != nil:
-			errs = append(errs, c.unknown(w.r.entry, err))
+			failed = append(failed, KeyError{w.r.key, c.unknown(w.r.entry, err)})
 		default:
 			ops = append(ops, Op{Kind: OpSet, Key: w.r.entry, Value: w.data, TTL: w.life.total(), KeepHold: k.holdOff > 0})
+			sent = append(sent, w)
 		}
 	}
 	if len(ops) == 0 {
-		return errors.Join(errs...)
+		return failed
 	}
 	ctx, cancel := context.WithTimeout(ctx, c.opts.WriteTimeout)
 	defer cancel()
 	replies := make([]Reply, len(ops))
-	sent := clock.Now()
+	begun := clock.Now()
 	c.send(ctx, ops, replies)
-	c.observe(replies[0].Err, sent)
+	c.observe(replies[0].Err, begun)
 	for i := range replies {
 		switch {
 		case replies[i].Err != nil:
-			errs = append(errs, c.unknown(ops[i].Key, replies[i].Err))
+			failed = append(failed, KeyError{sent[i].r.key, c.unknown(ops[i].Key, replies[i].Err)})
 		case replies[i].State == Held:
-			errs = append(errs, fmt.Errorf("larder: set %q: %w", ops[i].Key, ErrHeld))
+			failed = append(failed, KeyError{sent[i].r.key, fmt.Errorf("larder: set %q: %w", ops[i].Key, ErrHeld)})
 		}
 	}
 	c.kill(ops)
-	return errors.Join(errs...)
+	return failed
 }
 
 // unknown treats a key that a failed write may or may not have changed like an

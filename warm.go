@@ -273,13 +273,14 @@ func (w *warming[K, V]) try(ctx context.Context, keys []K, r *WarmReport) (err e
 		}
 	}()
 	var loaded loadCount
-	values, err := w.k.getMany(ctx, keys, func(ctx context.Context, keys []K) (map[K]V, error) {
+	b := &batch[K, V]{k: w.k, load: func(ctx context.Context, keys []K) (map[K]V, error) {
 		found, err := w.load(ctx, keys)
 		if err == nil {
 			loaded.add(len(found))
 		}
 		return found, err
-	})
+	}}
+	values, err := b.get(ctx, keys, nil)
 	distinct := make(map[K]struct{}, len(keys))
 	for _, key := range keys {
 		distinct[key] = struct{}{}
