@@ -44,6 +44,10 @@ func TestOptions(t *testing.T) {
 		{"LeaseTime", larder.Options{LeaseTime: time.Millisecond}},
 		{"LeaseTime", larder.Options{LeaseTime: math.MaxInt64}},
 		{"", larder.Options{BreakerFailures: -5}},
+		{"BreakerRatio", larder.Options{BreakerRatio: 1.5}},
+		{"BreakerRatio", larder.Options{BreakerRatio: math.NaN()}},
+		{"BreakerSlow", larder.Options{BreakerSlow: time.Nanosecond}},
+		{"", larder.Options{BreakerRatio: -1, BreakerSlow: -1}},
 		{"MaxValueBytes", larder.Options{MaxValueBytes: -1}},
 		{"DefaultTTL", larder.Options{DefaultTTL: -1}},
 		{"DefaultTTL", larder.Options{DefaultTTL: time.Microsecond}},
@@ -77,6 +81,7 @@ func TestKeyspaceOptions(t *testing.T) {
 		{"TTL", opts{TTL: -1}}, {"TTL", opts{TTL: time.Microsecond}}, {"TTL", opts{TTL: 366 * 24 * time.Hour}},
 		{"NegativeTTL", opts{NegativeTTL: time.Microsecond}}, {"NegativeTTL", opts{NegativeTTL: math.MaxInt64}},
 		{"LoadTimeout", opts{LoadTimeout: time.Nanosecond}}, {"LoadQueue", opts{LoadQueue: -1}},
+		{"LoadMinimum", opts{LoadMinimum: -1}}, {"LoadMinimum", opts{LoadMinimum: 65}}, {"LoadMinimum", opts{LoadMinimum: 1, LoadLimit: -1}},
 		{"Tiers", opts{Tiers: 7}}, {"HoldOff", opts{HoldOff: -1}}, {"HoldOff", opts{HoldOff: 2 * time.Hour}},
 		{"Prefixes", opts{Prefixes: []string{""}}}, {"Prefixes", opts{Prefixes: []string{strings.Repeat("x", 257)}}},
 	} {

@@ -468,10 +468,10 @@ func (b *batch[K, V]) loadInto(ctx context.Context, members []*member[K, V]) {
 		}
 	}
 	failed := func(o outcome[V]) { end(func(*member[K, V]) outcome[V] { return o }) }
-	leave, err := k.enterLoad(ctx, gate)
+	leave, err := k.enterLoad(ctx, gate, func() func() { return k.renewLeases(ctx, members) })
 	if err != nil {
 		k.releaseAll(members)
-		failed(outcome[V]{err: err})
+		failed(outcome[V]{err: loadError(ctx, err)})
 		return
 	}
 	defer leave()
@@ -490,13 +490,14 @@ func (b *batch[K, V]) loadInto(ctx context.Context, members []*member[K, V]) {
 			failed(o)
 		}
 	}()
-	b.carryOut(ctx, members)
+	b.carryOut(ctx, members, gate)
 	finished = true
 	end(func(m *member[K, V]) outcome[V] { return m.o })
 }
 
-// carryOut calls the loader for members and stores what it brought.
-func (b *batch[K, V]) carryOut(ctx context.Context, members []*member[K, V]) {
+// carryOut calls the loader for members and stores what it brought; gate is the
+// permit that passed the bulkhead.
+func (b *batch[K, V]) carryOut(ctx context.Context, members []*member[K, V], gate *permit) {
 	k := b.k
 	keys := make([]K, len(members))
 	proofs := make([]int, len(members))
@@ -510,6 +511,7 @@ func (b *batch[K, V]) carryOut(ctx context.Context, members []*member[K, V]) {
 		said.stale = *members[0].stale
 	}
 	values, all := b.call(loadCtx, keys)
+	gate.loaded(start, all.err)
 	stopRenewing()
 	if said.unchanged() && all.err == nil {
 		values, all.err = unchanged(members)

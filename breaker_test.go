@@ -192,3 +192,190 @@ func TestStartWithoutServer(t *testing.T) {
 		}
 	})
 }
+
+// Half of the calls failing, never five in a row, opens the breaker as well,
+// once there were enough to tell.
+func TestBreakerRatio(t *testing.T) {
+	inRig(t, 1, func(r *rig) {
+		a := r.nodes[0]
+		calls := 0
+		r.server.Script(func(lardertest.Request) lardertest.Fault {
+			if calls++; calls%2 == 0 {
+				return lardertest.ReplyError
+			}
+			return lardertest.NoFault
+		})
+		for i := range 19 {
+			a.plain.Lookup(r.ctx, "k", larder.Exact)
+			if h := a.cache.Health(); h.Breaker != "closed" {
+				t.Fatalf("%q after %d calls", h.Breaker, i+1)
+			}
+		}
+		a.plain.Lookup(r.ctx, "k", larder.Exact)
+		if h := a.cache.Health(); h.Breaker != "open" || h.Remote != "failing" {
+			t.Errorf("after 20 calls, half of them failed: %+v", h)
+		}
+		r.healthy()
+		r.pass(tolerance / 4)
+		if h := a.cache.Health(); h.Breaker != "closed" {
+			t.Errorf("after a heartbeat: %+v", h)
+		}
+	})
+}
+
+// Failures that are old do not count, nor do few of many calls.
+func TestBreakerRatioForgets(t *testing.T) {
+	inRig(t, 1, func(r *rig) {
+		a := r.nodes[0]
+		for range 10 {
+			for i := range 10 {
+				r.healthy()
+				if i < 4 {
+					r.failing(a, larder.OpGet, lardertest.ReplyError)
+				}
+				a.plain.Lookup(r.ctx, "k", larder.Exact)
+			}
+			r.pass(time.Second)
+		}
+		r.failing(a, larder.OpGet, lardertest.ReplyError)
+		for range 4 {
+			r.pass(11 * time.Second)
+			for range 4 {
+				a.plain.Lookup(r.ctx, "k", larder.Exact)
+			}
+			r.healthy()
+			a.plain.Lookup(r.ctx, "k", larder.Exact)
+			r.failing(a, larder.OpGet, lardertest.ReplyError)
+		}
+		r.healthy()
+		if h := a.cache.Health(); h.Breaker != "closed" {
+			t.Errorf("%+v", h)
+		}
+	})
+}
+
+// A server that answers, but slowly, opens the breaker; a heartbeat that is
+// answered slowly does not close it, a quick one does.
+func TestBreakerSlowCalls(t *testing.T) {
+	inSetup(t, setup{nodes: 1, cache: larder.Options{BreakerSlow: 10 * time.Millisecond}}, func(r *rig) {
+		a := r.nodes[0]
+		a.remote.Delay(6 * time.Millisecond) // 12 ms for a round trip
+		for range 20 {
+			if _, err := a.plain.Lookup(r.ctx, "k", larder.Exact); err != larder.ErrMiss {
+				t.Fatal(err)
+			}
+		}
+		if h := a.cache.Health(); h.Breaker != "open" {
+			t.Errorf("after 20 slow calls: %+v", h)
+		}
+		r.pass(5 * tolerance)
+		if h := a.cache.Health(); h.Breaker != "open" || h.CoherentFor > tolerance {
+			t.Errorf("after slow heartbeats: %+v", h)
+		}
+		a.remote.Delay(0)
+		r.pass(tolerance / 4)
+		if h := a.cache.Health(); h.Breaker != "closed" {
+			t.Errorf("after a quick one: %+v", h)
+		}
+	})
+	inSetup(t, setup{nodes: 1, cache: larder.Options{BreakerSlow: -1, BreakerRatio: -1}}, func(r *rig) {
+		a := r.nodes[0]
+		a.remote.Delay(24 * time.Millisecond)
+		for range 50 {
+			a.plain.Lookup(r.ctx, "k", larder.Exact)
+		}
+		if h := a.cache.Health(); h.Breaker != "closed" {
+			t.Errorf("slowness does not matter: %+v", h)
+		}
+	})
+}
+
+// A breaker that opens again soon after it was closed stays open longer each
+// time, so that a server that fails calls and answers heartbeats is not asked
+// all the time.
+func TestBreakerThatFlutters(t *testing.T) {
+	inRig(t, 1, func(r *rig) {
+		a := r.nodes[0]
+		r.failing(a, larder.OpGet, lardertest.ReplyError)
+		opening := func() (beats int) {
+			for range 5 {
+				a.plain.Lookup(r.ctx, "k", larder.Exact)
+			}
+			for a.cache.Health().Breaker == "open" {
+				before := a.cache.Health().CoherentFor
+				r.pass(time.Millisecond)
+				if a.cache.Health().CoherentFor < before {
+					beats++
+				}
+			}
+			return beats
+		}
+		for i, want := range []int{1, 2, 4, 8, 16, 16} {
+			if got := opening(); got != want {
+				t.Errorf("opening %d took %d heartbeats, want %d", i+1, got, want)
+			}
+		}
+		r.pass(11 * time.Second)
+		if got := opening(); got != 1 {
+			t.Errorf("later it took %d", got)
+		}
+		r.healthy()
+	})
+}
+
+// An operator decides: open, nothing but heartbeats is sent and invalidations
+// are pending; closed, everything is, whatever fails; automatic again, the
+// breaker goes on. Each change is logged once, Health shows it.
+func TestForceBreaker(t *testing.T) {
+	inRig(t, 1, func(r *rig) {
+		a := r.nodes[0]
+		a.get("k")
+		a.cache.ForceBreaker(larder.BreakerOpen)
+		a.cache.ForceBreaker(larder.BreakerOpen)
+		trips := a.remote.Trips()
+		a.expect("k", 0)
+		a.expect("k", 0, larder.Exact)
+		if err := a.cache.Invalidate(r.ctx, a.plain.Key("k")); !errors.Is(err, larder.ErrPending) {
+			t.Errorf("Invalidate = %v", err)
+		}
+		r.pass(3 * tolerance)
+		if n := a.remote.Trips() - trips; n != 0 {
+			t.Errorf("%d requests were sent", n)
+		}
+		if h := a.cache.Health(); h.Breaker != "forced open" || h.Remote != "failing" || h.CoherentFor > tolerance || h.Pending != 1 {
+			t.Errorf("%+v", h)
+		}
+		a.cache.ForceBreaker(larder.BreakerClosed)
+		r.sends()
+		trips = a.remote.Trips()
+		for range 30 {
+			a.expect("k", 0, larder.Exact)
+		}
+		if n := a.remote.Trips() - trips; n < 30 {
+			t.Errorf("%d requests were sent", n)
+		}
+		if h := a.cache.Health(); h.Breaker != "forced closed" || h.Remote != "connected" {
+			t.Errorf("%+v", h)
+		}
+		a.cache.ForceBreaker(larder.BreakerAutomatic)
+		if h := a.cache.Health(); h.Breaker != "open" {
+			t.Errorf("left to itself after 30 failures: %+v", h)
+		}
+		r.healthy()
+		r.pass(tolerance)
+		if h := a.cache.Health(); h.Breaker != "closed" || h.Pending != 0 {
+			t.Errorf("%+v", h)
+		}
+		for line, want := range map[string]int{"breaker forced open": 1, "breaker forced closed": 1, "breaker automatic": 1} {
+			if n := a.logs.containing(line); n != want {
+				t.Errorf("%d log lines %q", n, line)
+			}
+		}
+		defer func() {
+			if recover() == nil {
+				t.Error("an unknown state is taken")
+			}
+		}()
+		a.cache.ForceBreaker(9)
+	})
+}

@@ -36,6 +36,7 @@ type Cache struct {
 	journal journal
 	state   connectionState
 	heat    *heat
+	wholes  map[string]struct{} // keys whose end outdates all entries of a part of the namespace
 
 	ctx        context.Context // ends with Close
 	cancel     context.CancelFunc
@@ -88,9 +89,13 @@ func newCache(remote Remote, opts Options) (*Cache, error) {
 		reads:  deadline.NewSource(opts.ReadTimeout),
 		async:  make(chan struct{}, opts.AsyncLimit),
 		spaces: make(map[string]*space),
+		wholes: make(map[string]struct{}),
 	}
 	c.heat = newHeat()
-	c.breaker.limit = opts.BreakerFailures
+	c.breaker.limit, c.breaker.ratio, c.breaker.slow = opts.BreakerFailures, opts.BreakerRatio, opts.BreakerSlow
+	for _, key := range c.namespaceKeys() {
+		c.wholes[key] = struct{}{}
+	}
 	c.tolerance.Store(int64(opts.MaxStaleness))
 	c.longest.Store(int64(opts.MaxStaleness))
 	c.ctx, c.cancel = context.WithCancel(context.Background())
@@ -170,7 +175,7 @@ func (c *Cache) goRun(f func()) bool {
 // nothing read there would be evidence: no connection, an overdue heartbeat or
 // an open breaker.
 func (c *Cache) usableEpoch(key string, now int64) *Epoch {
-	if c.breaker.open.Load() {
+	if c.breaker.shut.Load() {
 		return nil
 	}
 	e := c.remote.Epoch(key)
@@ -192,11 +197,12 @@ func (c *Cache) observe(err error, sent int64) {
 	if errors.Is(err, context.DeadlineExceeded) && clock.Now()-sent < int64(c.opts.ReadTimeout)/10 {
 		return
 	}
-	if c.breaker.record(err) {
+	if c.breaker.record(err, time.Duration(clock.Now()-sent)) {
 		if c.state.change(c.opts.Logger, stateBreakerOpen, err) {
 			c.tell(Event{Kind: EventState, Detail: "failing"})
 		}
 		c.board.WakeAll() // as in beat
+		c.slowStart()
 	}
 }
 
@@ -222,12 +228,16 @@ func (c *Cache) beat() {
 	err := c.remote.Beat(ctx)
 	c.meter.call(opBeat, err, sent)
 	if err != nil {
+		c.breaker.beatFailed()
 		c.board.WakeAll() // who waits for a push would wait in vain
 		return
 	}
 	c.agree()
-	if c.breaker.close(sent) && c.state.change(c.opts.Logger, stateConnected, nil) {
-		c.tell(Event{Kind: EventState, Detail: "connected"})
+	if c.breaker.close(sent, time.Duration(clock.Now()-sent)) {
+		c.slowStart()
+		if c.state.change(c.opts.Logger, stateConnected, nil) {
+			c.tell(Event{Kind: EventState, Detail: "connected"})
+		}
 	}
 	if c.pending.count.Load() > 0 {
 		c.retryPending(ctx) // what fails stays and is tried after the next beat

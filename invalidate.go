@@ -139,6 +139,9 @@ func (c *Cache) removeAll() []Op {
 func (c *Cache) kill(ops []Op) {
 	for i := range ops {
 		c.board.Kill(ops[i].Key)
+		if c.outdatesAll(ops[i].Key) {
+			c.slowStart()
+		}
 	}
 	if c.remote == nil && len(ops) > 0 {
 		c.board.Kill(anyTagKey)
@@ -164,7 +167,7 @@ func (c *Cache) sendRemovals(ctx context.Context, ops []Op) (failed []Op, first 
 
 func (c *Cache) sendBatch(ctx context.Context, ops []Op) []Reply {
 	replies := make([]Reply, len(ops))
-	if c.breaker.open.Load() {
+	if c.breaker.shut.Load() {
 		for i := range replies {
 			replies[i].Err = ErrUnavailable
 		}

@@ -15,6 +15,7 @@ import (
 	"time"
 	"unsafe"
 
+	"github.com/larder-go/larder/internal/bulkhead"
 	"github.com/larder-go/larder/internal/clock"
 	"github.com/larder-go/larder/internal/flight"
 	"github.com/larder-go/larder/internal/ticket"
@@ -53,7 +54,8 @@ type space struct {
 	jitter   float64 // of TTLs
 	early    float64 // β of XFetch; 0: none
 	pauses   pauses
-	loads    limiter // of loads that the remote tier cannot spread
+	loads    *bulkhead.Bulkhead
+	always   bool // the bulkhead guards all loads
 	stats    spaceStats
 	holdOff  time.Duration
 	prefixes []string
@@ -95,7 +97,8 @@ func newKeyspace[K comparable, V any](cache *Cache, name string, opts KeyspaceOp
 		grace:    opts.Grace,
 		jitter:   opts.Jitter,
 		early:    max(opts.EarlyRefresh, 0),
-		loads:    newLimiter(opts.LoadLimit, opts.LoadQueue),
+		loads:    bulkhead.New(bulkhead.Options{Least: opts.LoadMinimum, Most: opts.LoadLimit, Queue: opts.LoadQueue}),
+		always:   opts.LimitAlways,
 		holdOff:  opts.HoldOff,
 		prefixes: slices.Clone(opts.Prefixes),
 		dynamic:  opts.DynamicTags,

@@ -6,6 +6,7 @@ import (
 	"runtime/debug"
 	"time"
 
+	"github.com/larder-go/larder/internal/bulkhead"
 	"github.com/larder-go/larder/internal/clock"
 	"github.com/larder-go/larder/internal/flight"
 	"github.com/larder-go/larder/internal/frame"
@@ -42,6 +43,9 @@ type permit struct {
 	// In a cache without remote tier: end with a pattern deletion, and with any
 	// invalidation.
 	sweep, untagged ticket.Ticket
+
+	took  time.Duration // of the load, and how it ended: for the bulkhead
+	ended bulkhead.Outcome
 }
 
 // source is where an answer by a load under p came from.
@@ -90,9 +94,10 @@ func (k *Keyspace[K, V]) runLoad(ctx context.Context, f *flight.Flight[guard, ou
 		end(outcome[V]{err: context.Canceled})
 		return
 	}
-	leave, err := k.enterLoad(ctx, p)
+	leave, err := k.enterLoad(ctx, p, func() func() { return k.renewLease(ctx, r.entry, p) })
 	if err != nil {
-		end(outcome[V]{err: err})
+		k.release(r.entry, p)
+		end(outcome[V]{err: loadError(ctx, err)})
 		return
 	}
 	defer leave()
@@ -122,6 +127,7 @@ func (k *Keyspace[K, V]) carryOut(ctx context.Context, f *flight.Flight[guard, o
 	stopRenewing := k.renewLease(ctx, r.entry, p)
 	loadCtx, said := k.handle(ctx)
 	o := k.call(loadCtx, r)
+	p.loaded(start, o.err)
 	stopRenewing()
 	if o.took = time.Duration(clock.Now() - start); o.err == nil && said.unchanged() {
 		o.err = ErrNothingStale
@@ -174,17 +180,44 @@ func (k *Keyspace[K, V]) loadContext(ctx context.Context) (context.Context, cont
 	}
 }
 
-// enterLoad passes the bulkhead if the remote tier does not spread the load.
-func (k *Keyspace[K, V]) enterLoad(ctx context.Context, p *permit) (leave func(), err error) {
-	if p.kind != bypassError && p.kind != bypassPending {
-		return func() {}, nil
+// enterLoad passes the bulkhead, keeping the lease alive by renew while it
+// waits. The load that follows tells p how it went.
+func (k *Keyspace[K, V]) enterLoad(ctx context.Context, p *permit, renew func() (stop func())) (leave func(), err error) {
+	how := bulkhead.Normal
+	switch past := p.kind == bypassError || p.kind == bypassPending; {
+	case ctx.Value(loadKey{}) != nil:
+		how = bulkhead.Free // or a loader that loads would wait for its own slot
+	case past || k.always:
+		how = bulkhead.Guarded
 	}
-	k.stats.bypassed.Add()
-	if err := k.loads.enter(ctx); err != nil {
+	if p.kind == bypassError || p.kind == bypassPending {
+		k.stats.bypassed.Add()
+	}
+	if !k.loads.Try(how) {
+		stop := renew()
+		err = k.loads.Enter(ctx, how)
+		stop()
+	}
+	if err == bulkhead.ErrFull {
+		err = ErrBusy
+	}
+	if err != nil {
 		k.stats.shed.Add()
 		return nil, err
 	}
-	return k.loads.leave, nil
+	p.ended = bulkhead.Failed
+	return func() { k.loads.Leave(clock.Now(), p.took, p.ended) }, nil
+}
+
+// loaded notes for the bulkhead how a load that began at start went.
+func (p *permit) loaded(start int64, err error) {
+	p.took = time.Duration(clock.Now() - start)
+	switch {
+	case err == nil || errors.Is(err, ErrNotFound):
+		p.ended = bulkhead.Good
+	case errors.Is(err, ErrLoadTimeout):
+		p.ended = bulkhead.TimedOut
+	}
 }
 
 // call runs the loader. A panic becomes the outcome's error; runtime.Goexit

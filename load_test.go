@@ -393,6 +393,99 @@ func TestBulkhead(t *testing.T) {
 	})
 }
 
+// After Clear, and at the beginning and the end of an outage, all loads begin
+// with LoadMinimum and twice as many after each round, in every process; then
+// leases alone spread them.
+func TestLoadsBeginSlowly(t *testing.T) {
+	o := larder.KeyspaceOptions[string, int]{LoadMinimum: 2, LoadLimit: 16}
+	for what, happen := range map[string]func(r *rig, a, b *node){
+		"cleared here":  func(r *rig, a, b *node) { a.cache.Clear(r.ctx) },
+		"cleared there": func(r *rig, a, b *node) { b.cache.Clear(r.ctx) },
+		"outage":        func(r *rig, a, b *node) { a.remote.Cut() },
+		"end of an outage": func(r *rig, a, b *node) {
+			a.remote.Cut()
+			r.pass(time.Minute)
+			a.remote.Resume()
+			r.pass(2 * time.Second)
+		},
+	} {
+		t.Run(what, func(t *testing.T) {
+			inSetup(t, setup{nodes: 2, spaces: o}, func(r *rig) {
+				a, b := r.two()
+				happen(r, a, b)
+				synctest.Wait()
+				gates := map[string]*gate{}
+				var gets []*began
+				for _, key := range names(0, 40) {
+					gates[key] = r.src.slow(key)
+					gets = append(gets, a.begin(key))
+				}
+				want := 2
+				for range 3 {
+					entered := map[string]bool{}
+					for key, g := range gates {
+						select {
+						case <-g.entered:
+							entered[key] = true
+						default:
+						}
+					}
+					if len(entered) != want {
+						t.Errorf("%d loads run, want %d", len(entered), want)
+					}
+					want *= 2
+					for key := range entered {
+						gates[key].pass()
+						delete(gates, key)
+					}
+					synctest.Wait()
+				}
+				for _, g := range gates {
+					g.pass()
+				}
+				for _, g := range gets {
+					g.brings(t, 0)
+				}
+			})
+		})
+	}
+}
+
+// A load that waits for the bulkhead keeps its lease, gives it back when it is
+// refused, and what an admitted load loads never waits for it.
+func TestLimitAlways(t *testing.T) {
+	o := larder.KeyspaceOptions[string, int]{LoadLimit: 1, LoadQueue: 1, LimitAlways: true}
+	inSetup(t, setup{nodes: 2, spaces: o}, func(r *rig) {
+		a, b := r.two()
+		gate := r.src.slow("k")
+		first := a.begin("k")
+		second := a.begin("l")
+		if s := a.stats(); s.LoadsAllowed != 1 || s.LoadsWaiting != 1 || s.LoadsInFlight != 1 {
+			t.Errorf("%+v", s)
+		}
+		if _, err := a.plain.Get(r.ctx, "m", r.src.load); !errors.Is(err, larder.ErrBusy) {
+			t.Errorf("a full queue: %v", err)
+		}
+		start := time.Now()
+		if b.get("m"); time.Since(start) != 0 {
+			t.Error("a lease was not given back")
+		}
+		r.pass(10 * time.Second) // the lease of "l" is three seconds long
+		other := b.begin("l")
+		gate.pass()
+		first.brings(t, 0)
+		second.brings(t, 0)
+		other.brings(t, 0)
+		r.loads("l", 1)
+		v, err := a.plain.Get(r.ctx, "outer", func(ctx context.Context, _ string) (int, error) {
+			return a.plain.Get(ctx, "inner", r.src.load)
+		})
+		if v != 0 || err != nil {
+			t.Errorf("a loader that loads: %d, %v", v, err)
+		}
+	})
+}
+
 // The loader's context carries the caller's values and outlives the caller.
 func TestLoaderContext(t *testing.T) {
 	inRig(t, 1, func(r *rig) {

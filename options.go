@@ -49,8 +49,17 @@ type Options struct {
 	// 30 ms.
 	LeaseTime time.Duration
 	// BreakerFailures is how many remote calls in a row must fail before none
-	// is tried until a heartbeat succeeds. Default 5; negative: never.
+	// is tried until a heartbeat succeeds. Default 5; negative: the breaker
+	// never opens, whatever BreakerRatio says.
 	BreakerFailures int
+	// BreakerRatio is the share of remote calls of the last 10 s, at least 20,
+	// that must fail or be slow for the same to happen. Default 0.5; negative:
+	// the share does not matter.
+	BreakerRatio float64
+	// BreakerSlow is from when on a call counts as slow, and a heartbeat as too
+	// slow to end that. Default four fifths of ReadTimeout; negative: slowness
+	// does not matter.
+	BreakerSlow time.Duration
 	// MaxValueBytes is the largest encoded value that is cached. Default 1 MiB.
 	MaxValueBytes int
 	// CompressMin is the least encoded value in bytes that is compressed, as
@@ -216,10 +225,22 @@ type KeyspaceOptions[K comparable, V any] struct {
 	// LoadTimeout bounds a load, whose context ends then; waiters receive
 	// [ErrLoadTimeout]. Default 30 s; negative: none.
 	LoadTimeout time.Duration
-	// LoadLimit is how many loads run at once while the remote tier cannot
-	// spread them. Default 64; negative: any number.
+	// LoadLimit is the most loads that run at once while the remote tier cannot
+	// spread them, or always with LimitAlways; a batch counts as one. Below it
+	// the limit follows the time that loads take: it falls when they take
+	// longer because they are too many. After [Cache.Clear], at the beginning
+	// and at the end of an outage, all loads begin with LoadMinimum and twice as
+	// many after each round. Default 64; negative: any number.
 	LoadLimit int
-	// LoadQueue is how many more may wait for that. Default 1024.
+	// LoadMinimum is what that limit does not fall below. Default 4, or
+	// LoadLimit if that is less.
+	LoadMinimum int
+	// LimitAlways guards all loads by the limit, also while leases of Redis see
+	// to it that each entry is loaded once. Loads that a loader makes wait for
+	// no limit in any case.
+	LimitAlways bool
+	// LoadQueue is how many more may wait for that; beyond it reads fail with
+	// [ErrBusy]. Default 1024.
 	LoadQueue int
 }
 
@@ -230,6 +251,10 @@ func (o Options) withDefaults() Options {
 	setDefault(&o.WriteTimeout, 250*time.Millisecond)
 	setDefault(&o.LeaseTime, 3*time.Second)
 	setDefault(&o.BreakerFailures, 5)
+	if o.BreakerRatio == 0 {
+		o.BreakerRatio = 0.5
+	}
+	setDefault(&o.BreakerSlow, o.ReadTimeout*4/5)
 	setDefault(&o.MaxValueBytes, 1<<20)
 	setDefault(&o.CompressMin, 1<<10)
 	setDefault(&o.DefaultTTL, DefaultTTL)
@@ -253,6 +278,8 @@ func (o Options) validate() error {
 		atMost("WriteTimeout", o.WriteTimeout, time.Hour),
 		atLeast("LeaseTime", o.LeaseTime, 30*time.Millisecond, false),
 		atMost("LeaseTime", o.LeaseTime, time.Hour),
+		validRatio(o.BreakerRatio),
+		atLeast("BreakerSlow", o.BreakerSlow, time.Millisecond*4/5, o.BreakerSlow < 0),
 		atLeast("MaxValueBytes", o.MaxValueBytes, 1, false),
 		atLeast("DefaultTTL", o.DefaultTTL, time.Millisecond, false),
 		atMost("DefaultTTL", o.DefaultTTL, maxTTL),
@@ -275,6 +302,9 @@ func (o KeyspaceOptions[K, V]) withDefaults(cache Options) KeyspaceOptions[K, V]
 		setDefault(&o.RefreshWindow, 10*time.Millisecond)
 	}
 	setDefault(&o.LoadLimit, 64)
+	if o.LoadLimit > 0 {
+		setDefault(&o.LoadMinimum, min(4, o.LoadLimit))
+	}
 	setDefault(&o.LoadQueue, 1024)
 	if o.Codec == nil {
 		o.Codec = JSON[V]()
@@ -296,6 +326,8 @@ func (o KeyspaceOptions[K, V]) validate() error {
 		atMost("NegativeTTL", o.NegativeTTL, maxTTL),
 		atLeast("LoadTimeout", o.LoadTimeout, time.Millisecond, o.LoadTimeout < 0),
 		atLeast("LoadQueue", o.LoadQueue, 0, false),
+		atLeast("LoadMinimum", o.LoadMinimum, 1, o.LoadLimit < 0 && o.LoadMinimum == 0),
+		atMost("LoadMinimum", o.LoadMinimum, max(o.LoadLimit, 0)),
 		atLeast("HoldOff", o.HoldOff, 0, false),
 		atMost("HoldOff", o.HoldOff, time.Hour),
 		o.validateStored(),
@@ -320,6 +352,13 @@ func (o KeyspaceOptions[K, V]) validate() error {
 		err = errors.Join(err, fmt.Errorf("AppendKey: required for keys of type %T", key))
 	}
 	return err
+}
+
+func validRatio(r float64) error {
+	if r < 0 || r > 0 && r <= 1 {
+		return nil
+	}
+	return fmt.Errorf("BreakerRatio: %v is not between 0 and 1", r)
 }
 
 type number interface {

@@ -1,59 +1,11 @@
 package larder
 
 import (
-	"context"
-	"errors"
 	"log/slog"
 	"math/rand/v2"
 	"sync"
-	"sync/atomic"
 	"time"
-
-	"github.com/larder-go/larder/internal/clock"
-	"github.com/larder-go/larder/internal/frame"
 )
-
-// breaker stops remote calls after a number of failures in a row. No request
-// of a user probes whether the server is back: heartbeats do, and the first
-// one sent after the opening that succeeds closes the breaker.
-type breaker struct {
-	limit    int
-	failures atomic.Int64
-	open     atomic.Bool
-	opened   atomic.Int64 // monotonic time of the last opening
-}
-
-// record counts err and reports whether it opened the breaker.
-func (b *breaker) record(err error) bool {
-	if !isFailure(err) {
-		if b.failures.Load() != 0 {
-			b.failures.Store(0)
-		}
-		return false
-	}
-	if b.limit < 0 || b.failures.Add(1) < int64(b.limit) {
-		return false
-	}
-	b.opened.Store(clock.Now())
-	return b.open.CompareAndSwap(false, true)
-}
-
-// close closes the breaker if a heartbeat that succeeded was sent after it
-// opened, and reports whether it was open.
-func (b *breaker) close(sent int64) bool {
-	if !b.open.Load() || sent < b.opened.Load() {
-		return false
-	}
-	b.failures.Store(0)
-	return b.open.CompareAndSwap(true, false)
-}
-
-// isFailure tells errors that speak against the server from answers and from
-// what the caller caused.
-func isFailure(err error) bool {
-	return err != nil && !errors.Is(err, ErrWrongType) && !errors.Is(err, ErrUnavailable) &&
-		!errors.Is(err, frame.ErrCorrupt) && !errors.Is(err, context.Canceled)
-}
 
 // remoteState is what the operator is told about the remote tier.
 type remoteState int32
@@ -103,10 +55,14 @@ type events Cache
 // copies and flights.
 func (e *events) Invalidated(keys []string) {
 	e.pushes.Add(uint64(len(keys)))
+	c := (*Cache)(e)
 	for _, key := range keys {
 		e.board.Kill(key)
+		if c.outdatesAll(key) {
+			c.slowStart()
+		}
 	}
-	(*Cache)(e).notePush(keys)
+	c.notePush(keys)
 }
 
 // Flushed wakes who waits for a push of a connection that is gone. Entries and
@@ -123,6 +79,7 @@ func (e *events) Connected() {
 	if e.state.change(logger, stateConnected, nil) {
 		c.tell(Event{Kind: EventState, Detail: "connected"})
 	}
+	c.slowStart()
 	c.goRun(c.checkRuns)
 }
 
@@ -132,6 +89,24 @@ func (e *events) Confirming() { e.board.Kill(untrackedKey) }
 func (e *events) Disconnected(err error) {
 	if e.state.change(e.opts.Logger, stateDisconnected, err) {
 		(*Cache)(e).tell(Event{Kind: EventState, Detail: "disconnected"})
+		(*Cache)(e).slowStart()
+	}
+}
+
+// outdatesAll reports whether the end of key outdates every entry of a part of
+// the namespace.
+func (c *Cache) outdatesAll(key string) bool {
+	_, ok := c.wholes[key]
+	return ok
+}
+
+// slowStart lets loads begin a few at a time, twice as many after each round:
+// all of a sudden the source is asked for everything.
+func (c *Cache) slowStart() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, s := range c.spaces {
+		s.loads.SlowStart()
 	}
 }
 

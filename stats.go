@@ -127,6 +127,8 @@ type KeyspaceStats struct {
 	Shed         uint64        // loads refused by the bulkhead
 
 	LoadsInFlight int // loaders that run at the moment
+	LoadsWaiting  int // that wait for the bulkhead
+	LoadsAllowed  int // by the bulkhead at the moment; negative: any number
 	// SlowReads is the time of each read that was not answered by memory at
 	// once, LoadTimes that of each load, in nanoseconds.
 	SlowReads, LoadTimes Distribution
@@ -250,7 +252,10 @@ func (c *Cache) Stats() Stats {
 		Remote:               c.meter.snapshot(),
 	}
 	for name, space := range c.spaces {
-		s.Keyspaces[name] = space.stats.snapshot()
+		k := space.stats.snapshot()
+		state := space.loads.State()
+		k.LoadsWaiting, k.LoadsAllowed = state.Waiting, state.Limit
+		s.Keyspaces[name] = k
 	}
 	if c.memory != nil {
 		s.MemoryEntries, s.MemoryBytes, s.MemoryEvictions = c.memory.Entries(), c.memory.Bytes(), c.memory.Evictions()
@@ -270,6 +275,9 @@ type Health struct {
 	// by a short life because the server does not push; empty without a
 	// connection or in a cache in memory alone.
 	Mode string
+	// Breaker is "closed", "open", "forced open" or "forced closed"; empty in a
+	// cache in memory alone.
+	Breaker string
 	// Pending is how many keys wait for their invalidation to be confirmed.
 	Pending int
 }
@@ -287,7 +295,8 @@ func (c *Cache) Health() Health {
 			h.CoherentFor = time.Duration(clock.Now() - asOf)
 		}
 	}
-	if c.breaker.open.Load() {
+	h.Breaker = c.breaker.word()
+	if c.breaker.shut.Load() {
 		h.Remote = "failing"
 	}
 	return h

@@ -204,9 +204,13 @@ func TestWarmDoesNotEvictHotKeys(t *testing.T) {
 			k.Get(t.Context(), key, load)
 		}
 	}
-	for range 100 {
+	for key := range 5000 { // the engine counts from when it is half full
+		k.Get(t.Context(), -1-key, load)
+	}
+	for range 200 {
 		read()
 	}
+	loads = 0
 	report, err := k.Warm(t.Context(), func(yield func(int) bool) {
 		for key := 1000; key < 31_000 && yield(key); key++ {
 		}
@@ -223,8 +227,8 @@ func TestWarmDoesNotEvictHotKeys(t *testing.T) {
 	if s := c.Stats(); s.MemoryEvictions < 10_000 {
 		t.Fatalf("%d evictions: everything fits into memory", s.MemoryEvictions)
 	}
-	if read(); loads > 210 {
-		t.Errorf("warming made %d loads of 200 hot keys necessary", loads-200)
+	if read(); loads > 10 {
+		t.Errorf("warming made %d loads of 200 hot keys necessary", loads)
 	}
 }
 

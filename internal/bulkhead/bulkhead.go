@@ -76,9 +76,7 @@ func New(o Options) *Bulkhead { return &Bulkhead{o: o, limit: float64(o.Most)} }
 // all are guarded but the free.
 func (b *Bulkhead) Enter(ctx context.Context, how Entry) error {
 	b.mu.Lock()
-	guarded := b.o.Most >= 0 && (how == Guarded || how == Normal && b.ramp > 0)
-	if !guarded || b.running < b.allowed() && len(b.waiting) == 0 {
-		b.admit()
+	if b.try(how) {
 		b.mu.Unlock()
 		return nil
 	}
@@ -96,6 +94,22 @@ func (b *Bulkhead) Enter(ctx context.Context, how Entry) error {
 		b.giveUp(turn)
 		return context.Cause(ctx)
 	}
+}
+
+// Try admits a load as [Bulkhead.Enter] does, if it need not wait.
+func (b *Bulkhead) Try(how Entry) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.try(how)
+}
+
+func (b *Bulkhead) try(how Entry) bool {
+	guarded := b.o.Most >= 0 && (how == Guarded || how == Normal && b.ramp > 0)
+	if guarded && (b.running >= b.allowed() || len(b.waiting) > 0) {
+		return false
+	}
+	b.admit()
+	return true
 }
 
 // Entry says how a load asks to be admitted.
