@@ -36,6 +36,7 @@ type Cache struct {
 	journal journal
 	state   connectionState
 	heat    *heat
+	locks   locks
 	wholes  map[string]struct{} // keys whose end outdates all entries of a part of the namespace
 
 	ctx        context.Context // ends with Close

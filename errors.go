@@ -40,9 +40,14 @@ var (
 	// ErrHeld reports a Set while fills of the entry are held off by
 	// [Keyspace.Mutate] or [KeyspaceOptions.HoldOff].
 	ErrHeld = errors.New("larder: held off")
-	// ErrBusy reports that more loads wait than [KeyspaceOptions.LoadQueue]
-	// allows while the remote tier is unavailable.
+	// ErrBusy reports that more loads wait for the bulkhead than
+	// [KeyspaceOptions.LoadQueue] allows.
 	ErrBusy = errors.New("larder: too many loads waiting")
+	// ErrLocked reports a lock that somebody else holds.
+	ErrLocked = errors.New("larder: locked")
+	// ErrLockLost reports a lock that is not held any more: it was not renewed
+	// in time, or Redis lost it.
+	ErrLockLost = errors.New("larder: lock lost")
 	// ErrNoDefault reports a package function called before [SetDefault].
 	ErrNoDefault = errors.New("larder: no default cache is set")
 )

@@ -412,6 +412,7 @@ func TestLoadsBeginSlowly(t *testing.T) {
 		t.Run(what, func(t *testing.T) {
 			inSetup(t, setup{nodes: 2, spaces: o}, func(r *rig) {
 				a, b := r.two()
+				a.get("warm") // reads the generation that Clear ends
 				happen(r, a, b)
 				synctest.Wait()
 				gates := map[string]*gate{}

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/larder-go/larder"
@@ -115,6 +116,7 @@ func TestWarmStopsWithoutRedis(t *testing.T) {
 		report, err := a.plain.Warm(r.ctx, slices.Values(names(0, 100)), func(ctx context.Context, keys []string) (map[string]int, error) {
 			if keys[0] == "k20" {
 				a.remote.Cut()
+				synctest.Wait()
 			}
 			return r.src.loadMany(ctx, keys)
 		}, larder.WarmOptions{BatchSize: 10, Concurrency: 1})

@@ -73,7 +73,7 @@
 //	ACL SETUSER app on >password resetkeys ~shop:* ~#larder:?:shop ~#larder:?:shop#*
 //	    -@all +hello +client|id +client|tracking +client|setname +info +time +ping +select
 //	    +get +mget +set +del +unlink +exists +getrange +pttl +pexpire +scan
-//	    +lindex +lrange +lpush +ltrim +hset +hget +hgetall +hdel +hlen +hincrby
+//	    +lindex +lrange +lpush +ltrim +hset +hget +hgetall +hdel +hincrby
 //	    +eval +evalsha +script|load +cluster|slots +cluster|nodes
 //
 // KEYS, FLUSHDB, FLUSHALL and MONITOR are never sent.
