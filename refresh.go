@@ -152,7 +152,7 @@ func (k *Keyspace[K, V]) refreshAll(ctx context.Context, members []*member[K, V]
 func (k *Keyspace[K, V]) loadRefreshes(ctx context.Context, members []*member[K, V], load BatchLoader[K, V]) {
 	ctx, cancel := k.loadContext(ctx)
 	defer cancel()
-	leave, err := k.enterLoad(ctx, members[0].p)
+	leave, err := k.enterLoad(ctx, members[0].p, func() func() { return func() {} }) // losing the lock of a refresh costs a load
 	if err != nil {
 		for _, m := range members {
 			k.endRefresh(m, outcome[V]{err: err})
@@ -174,7 +174,7 @@ func (k *Keyspace[K, V]) loadRefreshes(ctx context.Context, members []*member[K,
 	})()
 	k.stats.refreshes.Uint64.Add(uint64(len(members)))
 	b := batch[K, V]{k: k, load: load}
-	b.carryOut(ctx, members)
+	b.carryOut(ctx, members, members[0].p)
 	for _, m := range members {
 		k.conclusion(m)
 		k.endRefresh(m, m.o)

@@ -247,7 +247,7 @@ func (w *warming[K, V]) batch(ctx context.Context, number int, keys []K) {
 	var err error
 	for try := range busyTries {
 		counted := r
-		if err = w.try(ctx, keys, &counted); !errors.Is(err, ErrBusy) || try == busyTries-1 || !pause(ctx, busyPause<<try) {
+		if err = w.try(ctx, keys, &counted); !errors.Is(err, ErrBusy) || try == busyTries-1 || !waited(ctx, busyPause<<try) {
 			r = counted
 			break
 		}
@@ -325,8 +325,8 @@ func failures(err error, missing int) (invalid, failed int) {
 	return invalid, failed
 }
 
-// pause waits for d and reports whether ctx lives.
-func pause(ctx context.Context, d time.Duration) bool {
+// waited waits for d and reports whether ctx lives.
+func waited(ctx context.Context, d time.Duration) bool {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
