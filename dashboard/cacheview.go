@@ -2,6 +2,7 @@ package dashboard
 
 import (
 	"context"
+	"slices"
 	"time"
 )
 
@@ -33,9 +34,14 @@ type CacheOverview struct {
 	MemoryLimit     int64  `json:"memory_limit"`
 	MemoryEvictions uint64 `json:"memory_evictions"`
 	Pending         int    `json:"invalidations_pending"`
-	// Recent covers the last 5 minutes, Long the last 15, or what there is.
+	// Mode is how memory is kept coherent: "tracking", "ttl" or empty.
+	Mode string `json:"coherence_mode"`
+	// BreakerOpened is when calls to Redis were last held back, as far as the
+	// samples tell; zero: not in the last 15 minutes.
+	BreakerOpened time.Time `json:"breaker_opened"`
+	// Recent covers the last 5 minutes, Hour the last hour, or what there is.
 	Recent    CacheSpan       `json:"recent"`
-	Long      CacheSpan       `json:"long"`
+	Hour      CacheSpan       `json:"hour"`
 	Keyspaces []CacheKeyspace `json:"keyspaces"`
 	// Samples are the last 15 minutes, the oldest first.
 	Samples []CacheSample `json:"samples"`
@@ -55,6 +61,13 @@ type CacheSpan struct {
 	Waits         uint64  `json:"waits"`
 	Invalidations uint64  `json:"invalidations"`
 	Pushes        uint64  `json:"pushes"`
+	// Stale is the number of answers past their TTL, of Memory and Redis.
+	Stale uint64 `json:"stale"`
+	// Calls are operations on Redis; half took at most RedisP50, nearly all at
+	// most RedisP99, in milliseconds.
+	Calls    uint64  `json:"redis_calls"`
+	RedisP50 float64 `json:"redis_p50_ms"`
+	RedisP99 float64 `json:"redis_p99_ms"`
 }
 
 // Reads is the number of reads that were answered.
@@ -67,6 +80,10 @@ func (s CacheSpan) Avoided() uint64 { return s.Reads() - min(s.Reads(), s.Loads)
 type CacheKeyspace struct {
 	Name string `json:"name"`
 	CacheSpan
+	// LoadP99 is the time in milliseconds that nearly all loads stayed below.
+	LoadP99 float64 `json:"load_p99_ms"`
+	// MeanBytes is the mean size of the values encoded since the start.
+	MeanBytes int64 `json:"mean_bytes"`
 }
 
 // CacheSample is what happened within one step of the charts.
@@ -86,9 +103,9 @@ type CacheNote struct {
 
 // CacheOrder says what to forget.
 type CacheOrder struct {
-	// By is tag, pattern or all.
+	// By is key, tag, prefix, pattern or all.
 	By string `json:"by"`
-	// Name is the tag or the pattern.
+	// Name is the key, tag, prefix or pattern.
 	Name string `json:"name"`
 }
 
@@ -96,7 +113,7 @@ type CacheOrder struct {
 // with literal text, so that nobody forgets everything by a star.
 func (o CacheOrder) Check() error {
 	var c checker
-	c.check(o.By == "tag" || o.By == "pattern" || o.By == "all", "by", "must be one of tag, pattern, all")
+	c.check(slices.Contains([]string{"key", "tag", "prefix", "pattern", "all"}, o.By), "by", "must be one of key, tag, prefix, pattern, all")
 	if o.By != "all" {
 		c.name("name", o.Name, MaxLabel)
 		c.check(o.By != "pattern" || o.Name == "" || o.Name[0] != '*' && o.Name[0] != '?' && o.Name[0] != '[', "name", "must begin with literal text")

@@ -73,7 +73,15 @@ var operations = map[string]operation{
 	"POST /webhooks":                         {summary: "Add a webhook", body: dashboard.NewWebhook{}, status: 201, answer: dashboard.Webhook{}},
 	"DELETE /webhooks/{id}":                  {summary: "Remove a webhook", status: 204},
 	"GET /cache":                             {summary: "Figures of this instance's cache", answer: dashboard.CacheOverview{}},
-	"POST /cache/invalidate":                 {summary: "Invalidate by tag or pattern, or everything", body: dashboard.CacheOrder{}, status: 204},
+	"POST /cache/invalidate":                 {summary: "Invalidate by key, tag, prefix or pattern, or everything", body: dashboard.CacheOrder{}, status: 204},
+	"POST /cache/preview":                    {summary: "Say what an invalidation would reach; nothing is changed", body: dashboard.CacheOrder{}, answer: dashboard.CachePreview{}},
+	"GET /cache/instances":                   {summary: "Figures of every living instance, this one first", answer: []dashboard.CacheOverview{}},
+	"GET /cache/server":                      {summary: "What Redis says of itself", answer: dashboard.CacheServer{}},
+	"GET /cache/doctor":                      {summary: "Examine Redis", answer: []dashboard.CacheNote{}},
+	"GET /cache/keys":                        {summary: "List entries by a literal prefix", query: "prefix cursor", answer: dashboard.CacheKeys{}},
+	"GET /cache/entry":                       {summary: "State of an entry, without its value", query: "name", answer: dashboard.CacheEntry{}},
+	"POST /cache/reveal":                     {summary: "State of an entry with its value; is written to the audit log", body: cacheName{}, answer: dashboard.CacheEntry{}},
+	"GET /cache/events":                      {summary: "Follow what happens in the cache of this instance: server-sent events cache, sampled", answer: "", media: "text/event-stream"},
 }
 
 const runFields = "suite test_type run branch commit environment run_url executed_by execution_type"

@@ -47,6 +47,34 @@ type stillCache struct{}
 func (stillCache) Overview() dashboard.CacheOverview {
 	return dashboard.CacheOverview{Keyspaces: []dashboard.CacheKeyspace{{Name: "x"}}, Samples: []dashboard.CacheSample{{}}, Notes: []dashboard.CacheNote{{}}}
 }
+func (stillCache) Server(context.Context) (dashboard.CacheServer, error) {
+	return dashboard.CacheServer{Version: "7.0.15"}, nil
+}
+func (stillCache) Keys(_ context.Context, prefix, _ string) (dashboard.CacheKeys, error) {
+	return dashboard.CacheKeys{Prefix: prefix, Groups: []dashboard.CacheGroup{{Prefix: "a:", Entries: 1}}, Names: []string{"a:b"}}, nil
+}
+func (stillCache) Entry(_ context.Context, name string, reveal bool) (dashboard.CacheEntry, error) {
+	e := dashboard.CacheEntry{Name: name, Why: []string{"w"}, Tags: []string{"t"}, Memory: []string{"m"}, Revealed: reveal}
+	if reveal {
+		e.Value = "v"
+	}
+	return e, nil
+}
+func (stillCache) Preview(_ context.Context, order dashboard.CacheOrder) (dashboard.CachePreview, error) {
+	return dashboard.CachePreview{Order: order, Keyspaces: []dashboard.CacheGroup{{Prefix: "a", Entries: 1}}}, nil
+}
+func (stillCache) Doctor(context.Context) ([]dashboard.CacheNote, error) {
+	return []dashboard.CacheNote{{Level: "passed"}}, nil
+}
+func (c stillCache) Instances(context.Context) ([]dashboard.CacheOverview, error) {
+	return []dashboard.CacheOverview{c.Overview()}, nil
+}
+func (stillCache) Watch(context.Context) <-chan dashboard.CacheEvent {
+	events := make(chan dashboard.CacheEvent, 1)
+	events <- dashboard.CacheEvent{Kind: "load", Name: "a:b"}
+	close(events)
+	return events
+}
 func (stillCache) Forget(_ context.Context, order dashboard.CacheOrder) error { return order.Check() }
 
 // A description that drifts from the handlers is worse than none. Every
@@ -126,6 +154,14 @@ var requests = [][3]string{
 	{"GET /audit", "/audit", ""},
 	{"GET /cache", "/cache", ""},
 	{"POST /cache/invalidate", "/cache/invalidate", `{"by":"all"}`},
+	{"POST /cache/preview", "/cache/preview", `{"by":"prefix","name":"a:"}`},
+	{"GET /cache/instances", "/cache/instances", ""},
+	{"GET /cache/server", "/cache/server", ""},
+	{"GET /cache/doctor", "/cache/doctor", ""},
+	{"GET /cache/keys", "/cache/keys?prefix=a", ""},
+	{"GET /cache/entry", "/cache/entry?name=a:b", ""},
+	{"POST /cache/reveal", "/cache/reveal", `{"name":"a:b"}`},
+	{"GET /cache/events", "/cache/events", ""},
 	{"DELETE /cases/{id}", "/cases/1", ""},
 	{"DELETE /suites/{id}", "/suites/1", ""},
 }

@@ -25,6 +25,13 @@ type cacheData struct {
 	Keyspaces []keyspaceRow
 	Notice    notice
 	Order     *orderData // a question to confirm
+	All       bool       // figures are of all instances
+	Instances int
+	Doctor    []dashboard.CacheNote
+	DoctorAsk bool // it was not asked yet
+	Keys      *keysData
+	Watching  bool
+	Inspects  bool // Redis can be looked into
 	Now       time.Time
 	Zone      *time.Location
 }
@@ -48,8 +55,7 @@ type keyspaceRow struct {
 	Name, Rate            string
 	Meter                 meter
 	Memory, Redis, Loaded string
-	Loads                 string
-	LoadMean              string
+	LoadP99, Size         string
 }
 
 // orderData is an order with what it will do.
@@ -57,6 +63,7 @@ type orderData struct {
 	dashboard.CacheOrder
 	Title, Text, Work string
 	Confirm           string
+	Preview           *dashboard.CachePreview
 }
 
 func (s *web) cachePage(_ http.ResponseWriter, r *http.Request) (*view, error) {
@@ -67,6 +74,7 @@ func (s *web) cachePage(_ http.ResponseWriter, r *http.Request) (*view, error) {
 			d.Notice = notice{Class: "failed", Text: "Nothing was forgotten. " + capital(Printable(err.Error())) + "."}
 		} else {
 			d.Order = newOrder(order)
+			s.preview(r, d.Order)
 		}
 	}
 	if done := r.URL.Query().Get("forgotten"); done != "" {
@@ -78,7 +86,12 @@ func (s *web) cachePage(_ http.ResponseWriter, r *http.Request) (*view, error) {
 func (s *web) cacheWith(r *http.Request, status int, d cacheData) (*view, error) {
 	d.Now, d.Zone = s.Now(), zoneOf(r)
 	if d.Off = s.Cache == nil; !d.Off {
-		d.fill(s.Cache.Overview())
+		o := s.Cache.Overview()
+		var server *dashboard.CacheServer
+		if inspector, ok := s.Cache.(dashboard.CacheInspector); ok {
+			o, server = s.inspectCache(r, inspector, o, &d)
+		}
+		d.fill(o, server)
 	}
 	return &view{Name: "cache", Title: "Cache", Path: "/cache", Status: status, Data: d}, nil
 }
@@ -89,7 +102,10 @@ func newOrder(o dashboard.CacheOrder) *orderData {
 	case "tag":
 		d.Title, d.Work = "Invalidate tag "+o.Name+"?", "one DEL of the tag’s generation, however many entries carry it"
 		d.Text = "No entry that carries this tag is valid afterwards, on any instance."
-	case "pattern":
+	case "key":
+		d.Title, d.Work = "Invalidate "+o.Name+"?", "one DEL of the entry, and one of the generation that stands for it where values stay in memory"
+		d.Text = "The entry is not valid afterwards, on any instance."
+	case "pattern", "prefix":
 		d.Title, d.Work = "Delete "+o.Name+"?", "a SCAN of the key space in pages, UNLINK in batches"
 		d.Text = "Every entry whose key matches is removed, on any instance."
 	default:
@@ -124,11 +140,11 @@ func (s *web) forget(w http.ResponseWriter, r *http.Request) (*view, error) {
 	return nil, nil
 }
 
-func (d *cacheData) fill(o dashboard.CacheOverview) {
+func (d *cacheData) fill(o dashboard.CacheOverview, server *dashboard.CacheServer) {
 	d.Overview = o
 	d.Headline = cacheHeadline(o)
 	d.Share, d.Tiers = tierShares(o)
-	d.Tiles = cacheTiles(o)
+	d.Tiles = cacheTiles(o, server)
 	d.Charts = cacheCharts(o, d.Zone)
 	for _, k := range o.Keyspaces {
 		d.Keyspaces = append(d.Keyspaces, newKeyspaceRow(k))
@@ -157,7 +173,7 @@ func part(n, all uint64) float64 {
 }
 
 func tierShares(o dashboard.CacheOverview) (meter, []tierShare) {
-	a, b := o.Recent, o.Long
+	a, b := o.Recent, o.Hour
 	var out []tierShare
 	var parts []share
 	for _, t := range []struct {
@@ -185,34 +201,72 @@ func perSecond(n uint64, seconds float64) string {
 	return strconv.FormatFloat(r, 'f', 2, 64)
 }
 
-func cacheTiles(o dashboard.CacheOverview) []tile {
+func cacheTiles(o dashboard.CacheOverview, server *dashboard.CacheServer) []tile {
 	a := o.Recent
-	coherence := tile{Name: "Coherence", Figure: "none", Lines: []string{"memory does not answer"}}
-	if o.CoherentMS >= 0 {
-		coherence = tile{Name: "Coherence", Figure: "push", Unit: "mode", Lines: []string{fmt.Sprintf("as of %d ms ago, at most %s", o.CoherentMS, latency(time.Duration(o.MaxStalenessMS)*time.Millisecond))}}
-	}
 	oneIn := "none was needed"
 	if a.Loads > 0 {
 		oneIn = "1 in " + count(int64(a.Reads()/max(a.Loads, 1))) + " reads"
 	}
-	mean := "none"
-	if a.Loads > 0 {
-		mean = latency(time.Duration(a.LoadSeconds / float64(a.Loads) * 1e9))
-	}
-	return []tile{
-		{Name: "Reads", Figure: perSecond(a.Reads(), a.Seconds), Unit: "/s", Lines: []string{"15 m: " + perSecond(o.Long.Reads(), o.Long.Seconds) + " /s"}},
+	stale := percentFigure(part(a.Stale, a.Reads()))
+	return append([]tile{
+		{Name: "Reads", Figure: perSecond(a.Reads(), a.Seconds), Unit: "/s", Lines: []string{"1 h: " + perSecond(o.Hour.Reads(), o.Hour.Seconds) + " /s"}},
 		{Name: "Loads", Figure: perSecond(a.Loads, a.Seconds), Unit: "/s", Lines: []string{oneIn}},
-		{Name: "Loads avoided", Figure: count(int64(o.Long.Avoided())), Unit: "in 15 m", Lines: []string{percent(part(o.Long.Avoided(), o.Long.Reads())) + " of the reads"}},
-		{Name: "A load takes", Figure: mean, Lines: []string{count(int64(a.Waits)) + " reads waited for another’s"}},
-		{Name: "Redis", Figure: o.Redis, Lines: []string{o.Address}},
-		coherence,
-		{Name: "Memory tier", Figure: mebi(o.MemoryBytes), Unit: "of " + mebi(uint64(o.MemoryLimit)) + " MiB", Meters: []meter{newMeter(float64(o.MemoryLimit), "memory used", share{"m1", float64(o.MemoryBytes)})}},
+		{Name: "Loads avoided", Figure: count(int64(o.Hour.Avoided())), Unit: "in 1 h", Lines: []string{percent(part(o.Hour.Avoided(), o.Hour.Reads())) + " of the reads"}},
+		{Name: "Served stale", Figure: stale, Unit: "%", Lines: []string{count(int64(a.Stale)) + " in 5 m"}},
+		{Name: "Redis p50, p99", Figure: msFigure(a.RedisP50) + ", " + msFigure(a.RedisP99), Unit: "ms", Lines: []string{perSecond(a.Calls, a.Seconds) + " calls /s"}},
+		breakerTile(o),
+		coherenceTile(o),
+		{Name: "Memory tier", Figure: mebi(o.MemoryBytes), Unit: "of " + mebi(uint64(max(o.MemoryLimit, 0))) + " MiB", Meters: []meter{newMeter(float64(o.MemoryLimit), "memory used", share{"m1", float64(o.MemoryBytes)})}},
 		{Name: "Entries", Figure: count(o.MemoryEntries), Lines: []string{count(int64(o.MemoryEvictions)) + " left for room"}},
-		{Name: "Invalidations", Figure: perSecond(a.Invalidations, a.Seconds), Unit: "/s", Lines: []string{count(o.Pending) + " pending"}},
-		{Name: "Pushes", Figure: perSecond(a.Pushes, a.Seconds), Unit: "/s", Lines: []string{"keys that others changed"}},
-		{Name: "Errors", Figure: count(int64(a.Errors)), Unit: "in 5 m", Lines: []string{"reads that failed"}},
-		{Name: "Namespace", Figure: o.Namespace, Lines: []string{"since " + o.Since.Format("2 Jan 15:04")}},
+		{Name: "Invalidations", Figure: perSecond(a.Invalidations, a.Seconds), Unit: "/s", Lines: []string{count(o.Pending) + " pending, " + perSecond(a.Pushes, a.Seconds) + " pushes /s"}},
+	}, serverTiles(o, server)...)
+}
+
+// msFigure is a figure without its unit.
+func msFigure(ms float64) string {
+	switch {
+	case ms == 0:
+		return "–"
+	case ms < 10:
+		return strconv.FormatFloat(ms, 'f', 2, 64)
 	}
+	return count(int64(math.Round(ms)))
+}
+
+func breakerTile(o dashboard.CacheOverview) tile {
+	t := tile{Name: "Breaker", Figure: "closed", Lines: []string{"not opened in 15 m"}}
+	if !o.BreakerOpened.IsZero() {
+		t.Lines = []string{"open at " + o.BreakerOpened.Format("15:04:05")}
+	}
+	if o.Redis == "failing" {
+		t.Figure, t.Lines = "open", []string{"calls are held back"}
+	}
+	return t
+}
+
+func coherenceTile(o dashboard.CacheOverview) tile {
+	if o.CoherentMS < 0 {
+		return tile{Name: "Coherence", Figure: "none", Lines: []string{"memory does not answer"}}
+	}
+	mode := "push"
+	if o.Mode == "ttl" {
+		mode = "short life"
+	}
+	line := fmt.Sprintf("as of %d ms ago, at most %s", o.CoherentMS, latency(time.Duration(o.MaxStalenessMS)*time.Millisecond))
+	return tile{Name: "Coherence", Figure: mode, Unit: "mode", Lines: []string{line}}
+}
+
+// serverTiles are what Redis says of itself; without an answer, its state.
+func serverTiles(o dashboard.CacheOverview, s *dashboard.CacheServer) []tile {
+	if s == nil {
+		return []tile{{Name: "Redis memory", Figure: "–", Lines: []string{"not asked or no answer"}}, {Name: "Redis", Figure: o.Redis, Lines: []string{o.Address}}}
+	}
+	memory := tile{Name: "Redis memory", Figure: mebi(uint64(s.UsedBytes)), Unit: "MiB, no limit"}
+	if s.MaxBytes > 0 {
+		memory.Unit = "of " + mebi(uint64(s.MaxBytes)) + " MiB"
+		memory.Meters = []meter{newMeter(float64(s.MaxBytes), "Redis memory used", share{"m1", float64(s.UsedBytes)})}
+	}
+	return []tile{memory, {Name: "Redis", Figure: s.Version, Lines: []string{"up " + roughly(time.Duration(s.UptimeS)*time.Second) + ", " + count(s.Keys) + " keys"}}}
 }
 
 func mebi(n uint64) string {
@@ -222,12 +276,15 @@ func mebi(n uint64) string {
 func newKeyspaceRow(k dashboard.CacheKeyspace) keyspaceRow {
 	all := k.Reads()
 	one := func(n uint64) string { return percentFigure(part(n, all)) }
-	row := keyspaceRow{Name: k.Name, Rate: perSecond(all, k.Seconds), Memory: "–", Redis: "–", Loaded: "–", Loads: count(int64(k.Loads)), LoadMean: "–"}
+	row := keyspaceRow{Name: k.Name, Rate: perSecond(all, k.Seconds), Memory: "–", Redis: "–", Loaded: "–", LoadP99: "–", Size: "–"}
 	if all > 0 {
 		row.Memory, row.Redis, row.Loaded = one(k.Memory), one(k.Redis), one(k.Loaded)
 	}
-	if k.Loads > 0 {
-		row.LoadMean = latency(time.Duration(k.LoadSeconds / float64(k.Loads) * 1e9))
+	if k.LoadP99 > 0 {
+		row.LoadP99 = latency(time.Duration(k.LoadP99 * 1e6))
+	}
+	if k.MeanBytes > 0 {
+		row.Size = bytesize(k.MeanBytes)
 	}
 	row.Meter = newMeter(100, fmt.Sprintf("%s %% memory, %s %% Redis, %s %% loaded", row.Memory, row.Redis, row.Loaded),
 		share{"m1", 100 * part(k.Memory, all)}, share{"m2", 100 * part(k.Redis, all)}, share{"m3", 100 * part(k.Loaded, all)})
@@ -261,10 +318,17 @@ func cacheCharts(o dashboard.CacheOverview, zone *time.Location) []chart {
 	loading := newChart("c2", "Loads per second", o, zone, loads)
 	loading.Lines = []pathRow{{"m3", loading.line(loads, o)}}
 	loading.Legend = []legendRow{{"m3", "loads", perSecond(o.Recent.Loads, o.Recent.Seconds)}}
+	half, most := make([]float64, len(o.Samples)), make([]float64, len(o.Samples))
+	for i, s := range o.Samples {
+		half[i], most[i] = s.RedisP50, s.RedisP99
+	}
+	calls := newChart("c3", "Redis calls, ms", o, zone, most)
+	calls.Lines = []pathRow{{"m1", calls.line(half, o)}, {"m3", calls.line(most, o)}}
+	calls.Legend = []legendRow{{"m1", "p50", msFigure(o.Recent.RedisP50) + " ms"}, {"m3", "p99", msFigure(o.Recent.RedisP99) + " ms"}}
 	forgetting := newChart("c4", "Invalidations per second", o, zone, carried, pending)
 	forgetting.Lines = []pathRow{{"m2", forgetting.line(carried, o)}, {"failed", forgetting.line(pending, o)}}
 	forgetting.Legend = []legendRow{{"m2", "carried out", perSecond(o.Recent.Invalidations, o.Recent.Seconds)}, {"failed", "pending", count(o.Pending)}}
-	return []chart{reads.chart, loading.chart, forgetting.chart}
+	return []chart{reads.chart, loading.chart, calls.chart, forgetting.chart}
 }
 
 // steps is how many samples fill a chart.

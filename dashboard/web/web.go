@@ -95,6 +95,7 @@ func (s *web) routes() http.Handler {
 		{"GET /search", s.search},
 		{"GET /cache", s.cachePage},
 		{"POST /cache/invalidate", s.forget},
+		{"POST /cache/reveal", s.reveal},
 		{"GET /settings/tokens", s.settings},
 		{"POST /settings/tokens", s.createToken},
 		{"POST /settings/tokens/{id}/revoke", s.revokeToken},

@@ -217,7 +217,7 @@ type watched struct {
 
 func (c *watched) Overview() dashboard.CacheOverview {
 	span := dashboard.CacheSpan{Seconds: 5, Memory: 90, Redis: 8, Loaded: 2, Loads: 2, LoadSeconds: 0.02}
-	return dashboard.CacheOverview{Redis: "connected", CoherentMS: 12, MaxStalenessMS: 1000, MemoryLimit: 1 << 20, Recent: span, Long: span,
+	return dashboard.CacheOverview{Redis: "connected", CoherentMS: 12, MaxStalenessMS: 1000, MemoryLimit: 1 << 20, Recent: span, Hour: span,
 		Keyspaces: []dashboard.CacheKeyspace{{Name: "suite", CacheSpan: span}}, Samples: []dashboard.CacheSample{{CacheSpan: span}, {CacheSpan: span, Connected: true}, {CacheSpan: span}}}
 }
 

@@ -76,7 +76,10 @@ func (b *backend) addCache(ctx context.Context, c config.Config, log *slog.Logge
 	b.store, err = cachedstore.New(b.store, cache, options)
 	b.connected = func() bool { return cache.Health().Remote == "connected" }
 	b.metrics = larderprom.Collector(cache)
-	view := newCacheView(cache, redis.Address, c.Cache)
+	view, viewErr := newCacheView(cache, redis, c.Cache)
+	if viewErr != nil {
+		return viewErr
+	}
 	b.view, b.closers = view, append(b.closers, view.close)
 	b.line = "memory and Redis at " + redis.Address
 	if !b.connected() {

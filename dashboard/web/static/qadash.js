@@ -120,3 +120,26 @@ function announce(text) {
 addEventListener('DOMContentLoaded', follow);
 document.addEventListener('htmx:afterSettle', follow);
 if (document.readyState !== 'loading') follow();
+
+// Events of the cache, the newest first, as text: at most fifty rows.
+function watchCache() {
+  const state = $('[data-cache-events]'), log = $('[data-cache-log]');
+  if (!state || !log || state.dataset.on) return;
+  state.dataset.on = '1';
+  const events = new EventSource(state.dataset.cacheEvents);
+  events.onopen = () => state.textContent = 'live';
+  events.onerror = () => state.textContent = 'connection lost, trying again';
+  events.addEventListener('cache', e => {
+    const told = JSON.parse(e.data), row = log.insertRow(0);
+    const cell = (text, kind = '') => { const c = row.insertCell(); c.textContent = text; c.className = kind; };
+    cell(new Date(told.at).toLocaleTimeString(), 'dim');
+    cell([told.kind, told.detail].filter(Boolean).join(': '));
+    cell(told.name, 'cut mono');
+    cell(told.took ? told.took + ' ms' : '', 'n dim p3');
+    if (log.rows.length > 50) log.deleteRow(50);
+    if (told.dropped) state.textContent = 'live, ' + told.dropped + ' lost';
+  });
+  addEventListener('pagehide', () => events.close());
+}
+addEventListener('DOMContentLoaded', watchCache);
+if (document.readyState !== 'loading') watchCache();

@@ -1,0 +1,159 @@
+package main
+
+import (
+	"encoding/json"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/chromedp/chromedp"
+
+	"github.com/larder-go/larder/dashboard"
+	"github.com/larder-go/larder/dashboard/internal/browsertest"
+	"github.com/larder-go/larder/lardertest"
+)
+
+// newCachedServer is newServer with a cache over a Redis.
+func newCachedServer(t *testing.T, redis *lardertest.RedisServer, database string) (http.Handler, *backend) {
+	t.Helper()
+	host, port, _ := strings.Cut(redis.Addr(), ":")
+	t.Setenv("REDIS_HOST", host)
+	t.Setenv("REDIS_PORT", port)
+	return newServer(t, "CACHE_ENABLED", "true", "CACHE_NAMESPACE", "qa", "DATABASE_URL", "sqlite:"+database)
+}
+
+func ask[T any](t *testing.T, h http.Handler, method, path, body string) (out T) {
+	t.Helper()
+	r := httptest.NewRequest(method, path, strings.NewReader(body))
+	r.Header.Set("Content-Type", "application/json")
+	w := httptest.NewRecorder()
+	if h.ServeHTTP(w, r); w.Code != http.StatusOK {
+		t.Fatalf("%s %s: %d %s", method, path, w.Code, w.Body)
+	}
+	if err := json.Unmarshal(w.Body.Bytes(), &out); err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+// The page shows who answered, finds a key, keeps its value hidden until it is
+// asked for, which is written down, says what an invalidation reaches before it
+// is confirmed, and tells of events while somebody watches.
+func TestTheCachePageOverARealRedis(t *testing.T) {
+	redis := lardertest.StartRedis(t)
+	database := filepath.Join(t.TempDir(), "qa.db")
+	h, backend := newCachedServer(t, redis, database)
+	if _, err := backend.store.(dashboard.Seeder).Seed(t.Context(), dashboard.SeedOptions{Days: 6, Suites: 2, CasesPerSuite: 6}); err != nil {
+		t.Fatal(err)
+	}
+	other, _ := newCachedServer(t, redis, database)
+	for _, path := range []string{"/api/v1/executions/1", "/api/v1/executions", "/api/v1/dashboard/stats", "/api/v1/executions/1"} {
+		send(t, h, "GET", path, "")
+		send(t, other, "GET", path, "")
+	}
+	b := browsertest.New(t, h)
+	b.Open("/cache")
+	b.Until(`document.querySelector('main').innerText.includes('healthy: memory proved current') && document.querySelectorAll('.tile').length === 12 && document.querySelectorAll('.plot svg path').length > 4`)
+	waitFor(t, "the other instance", func() bool {
+		all, err := backend.view.(dashboard.CacheInspector).Instances(t.Context())
+		return err == nil && len(all) >= 2
+	})
+	b.Open("/cache?instance=all")
+	b.Until(`document.querySelector('.chips [aria-current]').innerText === 'All 2'`)
+	shoot(t, b, "cache")
+
+	keys := ask[dashboard.CacheKeys](t, h, "GET", "/api/v1/cache/keys?prefix=figures", "")
+	if len(keys.Names) == 0 {
+		keys = ask[dashboard.CacheKeys](t, h, "GET", "/api/v1/cache/keys", "")
+	}
+	name := keys.Names[0]
+	if e := ask[dashboard.CacheEntry](t, h, "GET", "/api/v1/cache/entry?name="+name, ""); e.State != "fresh" || e.Value != "" {
+		t.Errorf("%+v", e)
+	}
+	b.Open("/cache?key=" + name)
+	b.Until(`document.querySelector('#entries h3').innerText === ` + quoted(name) + ` && !document.querySelector('#value')`)
+	shoot(t, b, "key")
+	b.Run(chromedp.Click(`form[action^="/cache/reveal"] button`))
+	b.Until(`document.querySelector('#value')?.innerText.length > 1`)
+	audits, err := backend.admin.Audits(t.Context(), dashboard.Page{})
+	if err != nil || len(audits.Items) != 1 || audits.Items[0].Action != "cache.reveal" || audits.Items[0].Target != name {
+		t.Errorf("audit: %+v, %v", audits.Items, err)
+	}
+
+	b.Open("/cache?watch=1")
+	b.Until(`document.querySelector('[data-cache-events]').innerText === 'live'`)
+	b.Run(chromedp.Evaluate(`window.same = true`, nil))
+	order := `{"by":"key","name":` + quoted(name) + `}`
+	if p := ask[dashboard.CachePreview](t, h, "POST", "/api/v1/cache/preview", order); p.Entries != 1 || !p.Complete {
+		t.Errorf("preview: %+v", p)
+	}
+	send(t, h, "POST", "/api/v1/cache/invalidate", order)
+	b.Until(`window.same && [...document.querySelectorAll('[data-cache-log] tr')].some(r => r.innerText.includes('invalidate: key'))`)
+	if e := ask[dashboard.CacheEntry](t, h, "GET", "/api/v1/cache/entry?name="+name, ""); e.State != "absent" {
+		t.Errorf("after its invalidation the entry is %s", e.State)
+	}
+
+	b.Open("/cache?by=pattern&name=*x") // refused
+	b.Until(`document.querySelector('main').innerText.includes('must begin with literal text')`)
+	b.Open("/cache?by=prefix&name=s")
+	b.Until(`document.querySelector('#h-order').innerText === 'Delete s?' && document.querySelector('main').innerText.includes('by a scan in')`)
+	shoot(t, b, "order")
+	b.Run(chromedp.SendKeys(`input[name=confirm]`, "s\r"))
+	b.Until(`document.querySelector('main').innerText.includes('Forgotten: s.')`)
+	b.Open("/cache?doctor=1")
+	b.Until(`document.querySelectorAll('#doctor tr').length > 5 && !document.querySelector('#doctor').innerText.includes('did not answer')`)
+}
+
+func quoted(s string) string {
+	b, _ := json.Marshal(s)
+	return string(b)
+}
+
+// An instance that ends vanishes from the view of all after a while, and without
+// Redis the page shows what this instance knows.
+func TestTheCachePageWithoutRedis(t *testing.T) {
+	redis := lardertest.StartRedis(t)
+	h, _ := newCachedServer(t, redis, filepath.Join(t.TempDir(), "qa.db"))
+	if err := redis.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	waitFor(t, "the loss to be noticed", func() bool {
+		return ask[dashboard.CacheOverview](t, h, "GET", "/api/v1/cache", "").Redis != "connected"
+	})
+	b := browsertest.New(t, h)
+	began := time.Now()
+	b.Open("/cache?doctor=1&watch=1&instance=all")
+	b.Until(`document.querySelector('main').innerText.includes('reads are loaded from the database') && !document.querySelector('#entries')`)
+	if took := time.Since(began); took > 8*time.Second {
+		t.Errorf("the page took %v", took)
+	}
+	r := httptest.NewRecorder()
+	h.ServeHTTP(r, httptest.NewRequest("GET", "/api/v1/cache/keys", nil))
+	if r.Code != http.StatusServiceUnavailable {
+		t.Errorf("keys without Redis: %d %s", r.Code, r.Body)
+	}
+}
+
+// shoot writes pictures of the page into QADASH_PICTURES, for people.
+func shoot(t *testing.T, b *browsertest.Browser, name string) {
+	t.Helper()
+	dir := os.Getenv("QADASH_PICTURES")
+	if dir == "" {
+		return
+	}
+	for _, width := range []int64{1280, 390} {
+		for _, theme := range []string{"light", "dark"} {
+			var picture []byte
+			b.Run(chromedp.EmulateViewport(width, 900), chromedp.Evaluate(`document.documentElement.dataset.theme = "`+theme+`"`, nil), chromedp.FullScreenshot(&picture, 100))
+			file := filepath.Join(dir, name+"-"+theme+"-"+map[int64]string{1280: "wide", 390: "narrow"}[width]+".png")
+			if err := os.WriteFile(file, picture, 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	b.Run(chromedp.EmulateViewport(1280, 900), chromedp.Evaluate(`delete document.documentElement.dataset.theme`, nil))
+}
