@@ -68,6 +68,7 @@ model: ## explore the model of the contract in full, with a mutant for every rul
 .PHONY: resilience
 resilience: deps ## process tests in their long form: Redis stopped for 10 s, 1000 renames through HTTP
 	@LARDER_LONG=1 go test -count=1 -timeout 20m -v ./acceptance
+	@LARDER_LONG=1 go test -count=1 -timeout 40m -v -run 'TestTwinWithoutCache|TestTwoProcessesAgree' ./dashboard/cachedstore ./dashboard/cmd/qadash
 
 .PHONY: bench
 bench: deps ## the peers and Larder in ROUNDS (3) interleaved rounds; renders docs/benchmarks.md

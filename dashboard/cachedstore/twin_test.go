@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"os"
 	"path/filepath"
 	"reflect"
 	"testing"
@@ -257,17 +258,17 @@ func TestTwinWithoutCache(t *testing.T) {
 			seed := rand.Uint64()
 			t.Logf("seed %d", seed)
 			w := newWorld(t, how, seed)
-			w.run("at the start", 80)
+			w.run("at the start", 40*long())
 			w.ok(w.redis.Stop())
 			w.run("while Redis hangs", 8)
 			w.ok(w.redis.Cont())
 			w.settled()
-			w.run("after Redis hung", 25)
+			w.run("after Redis hung", 15*long())
 			w.ok(w.redis.Kill())
 			w.run("while Redis is gone", 8)
 			w.ok(w.redis.Restart(t.Context()))
 			w.settled()
-			w.run("after Redis came back", 25)
+			w.run("after Redis came back", 15*long())
 			for i, n := range w.nodes {
 				st := n.cache.Stats()
 				t.Logf("node %d: %d invalidations, %d pushes, %d entries", i, st.Invalidations, st.Pushes, st.MemoryEntries)
@@ -279,6 +280,14 @@ func TestTwinWithoutCache(t *testing.T) {
 			}
 		})
 	}
+}
+
+// long is how many times as much is tried as in a run that others wait for.
+func long() int {
+	if os.Getenv("LARDER_LONG") != "" {
+		return 10
+	}
+	return 1
 }
 
 func (w *world) run(when string, mutations int) {

@@ -36,7 +36,7 @@ var variables = []Variable{
 	{Name: "LOG_LEVEL", Default: "info", Form: "debug, info, warn or error", Example: "debug", Meaning: "Least severe record that is logged."},
 	{Name: "LOG_FORMAT", Default: "text", Form: "text or json", Example: "json", Meaning: "Form of a log record."},
 
-	{Name: "CACHE_ENABLED", Default: "true", Form: "true or false", Example: "false", Meaning: "false: every read goes to the database."},
+	{Name: "CACHE_ENABLED", Default: "true", Form: "true or false", Example: "false", Meaning: "false: every read goes to the database. Caches of other processes on it are told of changes all the same."},
 	{Name: "CACHE_NAMESPACE", Default: "qadash", Form: "1 to 64 letters, digits, dots, dashes or underscores", Example: "qadash-staging",
 		Meaning: "Separates installations on one Redis."},
 	{Name: "CACHE_MEMORY_BYTES", Default: "64MiB", Form: formBytes, Example: "256MiB", Meaning: "Budget of the memory tier."},
