@@ -70,6 +70,10 @@ resilience: deps ## process tests in their long form: Redis stopped for 10 s, 10
 	@LARDER_LONG=1 go test -count=1 -timeout 20m -v ./acceptance
 	@LARDER_LONG=1 go test -count=1 -timeout 40m -v -run 'TestTwinWithoutCache|TestTwoProcessesAgree' ./dashboard/cachedstore ./dashboard/cmd/qadash
 
+.PHONY: outages
+outages: deps ## every way in which Redis fails, with the bulkhead on and off; renders the table of docs/resilience.md
+	@LARDER_LONG=1 LARDER_RENDER=1 go test -count=1 -timeout 20m -v -run 'TestOutages$$' ./acceptance
+
 .PHONY: bench
 bench: deps ## the peers and Larder in ROUNDS (3) interleaved rounds; renders docs/benchmarks.md
 	@scripts/bench

@@ -22,6 +22,8 @@ type NodeConfig struct {
 	Redis   string // host:port
 	Source  string // URL of the source of truth
 	Options larder.Options
+	// LoadLimit and LoadQueue are those of the keyspace.
+	LoadLimit, LoadQueue int
 }
 
 // Doc is the value that nodes cache. Its version tells how old it is.
@@ -37,6 +39,7 @@ type Node struct {
 	client http.Client
 	cache  *larder.Cache
 	docs   *larder.Keyspace[int64, Doc]
+	lock   *larder.Lock // nil: none was asked for
 }
 
 // stdio is the connection to the test.
@@ -69,7 +72,7 @@ func newNode(c NodeConfig) (*Node, error) {
 	if err != nil {
 		return nil, err
 	}
-	docs, err := larder.NewKeyspace(cache, "doc", larder.KeyspaceOptions[int64, Doc]{TTL: larder.MediumTTL})
+	docs, err := larder.NewKeyspace(cache, "doc", larder.KeyspaceOptions[int64, Doc]{TTL: larder.MediumTTL, LoadLimit: c.LoadLimit, LoadQueue: c.LoadQueue})
 	return &Node{source: c.Source, cache: cache, docs: docs}, err
 }
 
@@ -205,5 +208,35 @@ type State struct {
 // State reports counters and health.
 func (n *Node) State(_ struct{}, out *State) error {
 	*out = State{Docs: n.cache.Stats().Keyspaces["doc"], Health: n.cache.Health()}
+	return nil
+}
+
+// LockOrder asks for a lock.
+type LockOrder struct {
+	Name string
+	TTL  time.Duration
+}
+
+// LockState is what a node knows about its lock.
+type LockState struct {
+	Fence uint64
+	Held  bool
+	Ended string // why its context ended; empty: it has not
+}
+
+// Lock waits for a lock, which the node keeps.
+func (n *Node) Lock(in LockOrder, out *LockState) (err error) {
+	if n.lock, err = n.cache.Lock(context.Background(), in.Name, larder.LockOptions{TTL: in.TTL}); err != nil {
+		return err
+	}
+	return n.LockState(struct{}{}, out)
+}
+
+// LockState reports about the lock.
+func (n *Node) LockState(_ struct{}, out *LockState) error {
+	*out = LockState{Fence: n.lock.Fence(), Held: n.lock.Held()}
+	if cause := context.Cause(n.lock.Context()); cause != nil {
+		out.Ended = cause.Error()
+	}
 	return nil
 }

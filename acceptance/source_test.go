@@ -20,6 +20,8 @@ type source struct {
 	mu       sync.Mutex
 	versions map[int64]int64
 	loads    []load
+	running  int
+	most     int // loads at once, since takeMost
 }
 
 // load is one call of a loader.
@@ -48,7 +50,10 @@ func (s *source) serve(w http.ResponseWriter, r *http.Request) {
 	s.mu.Lock()
 	s.loads = append(s.loads, l)
 	version := s.versions[key] // read first, as a slow query does
+	s.running++
+	s.most = max(s.most, s.running)
 	s.mu.Unlock()
+	defer s.ended()
 	if s.began != nil {
 		s.began <- l
 	}
@@ -90,4 +95,19 @@ func (s *source) count() (n int) {
 		}
 	}
 	return n
+}
+
+func (s *source) ended() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.running--
+}
+
+// takeMost returns how many loads ran at once since the last call.
+func (s *source) takeMost() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	most := s.most
+	s.most = s.running
+	return most
 }
