@@ -92,12 +92,16 @@ pictures: deps ## every page in every guise as a picture in PICTURES (pictures/)
 	@mkdir -p $(or $(PICTURES),pictures) && QADASH_PICTURES=$(abspath $(or $(PICTURES),pictures)) go test ./dashboard/cmd/qadash -run TestPagesInEveryGuise -count=1 -timeout 20m
 
 .PHONY: bench-smoke
-bench-smoke: deps ## fail if the memory hit allocates or falls behind otter's as recorded
+bench-smoke: ## fail if the memory hit allocates or falls behind otter's as recorded
 	@scripts/bench smoke
 
 .PHONY: bench-compare
 bench-compare: deps ## benchstat of Larder's hits, misses and batches here and at REF (HEAD)
 	@scripts/bench compare $(or $(REF),HEAD)
+
+.PHONY: callgrind
+callgrind: ## instructions of a memory hit and of reading a frame, counted by valgrind, into docs/benchmarks.md
+	@scripts/bench callgrind
 
 .PHONY: scale
 scale: deps ## what a fleet costs one Redis: measures, simulates, renders docs/scale.md

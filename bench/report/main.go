@@ -1,42 +1,33 @@
 // Command report turns the output of benchmarks into the tables of the
-// documentation, and checks a short run against the recorded ratio.
+// documentation.
 //
-//	report render RAW DOCS    tables and plots into DOCS/benchmarks.md, DOCS/consistency.md
-//	report smoke RAW RATIO    the memory hit against otter's, as recorded in the file RATIO
-//	report ratio RAW          prints the ratio that smoke compares
+//	report render RAW DOCS          tables and plots into DOCS/benchmarks.md, DOCS/consistency.md
+//	report place FILE MARKER TEXT   TEXT between the lines of MARKER in FILE
 package main
 
 import (
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 )
 
 func main() {
-	if err := run(os.Args[1:], os.Stdout); err != nil {
+	if err := run(os.Args[1:]); err != nil {
 		fmt.Fprintln(os.Stderr, "report:", err)
 		os.Exit(1)
 	}
 }
 
-func run(args []string, out io.Writer) error {
+func run(args []string) error {
 	switch {
 	case len(args) == 3 && args[0] == "render":
 		return render(args[1], args[2])
-	case len(args) == 3 && args[0] == "smoke":
-		return smoke(args[1], args[2], out)
-	case len(args) == 2 && args[0] == "ratio":
-		m, err := readFile(args[1])
-		if err == nil {
-			_, err = fmt.Fprintf(out, "%.3f\n", m.bestRatio())
-		}
-		return err
+	case len(args) == 4 && args[0] == "place":
+		return replaceIn(args[1], args[2], args[3])
 	}
-	return errors.New("usage: report render RAW DOCS | smoke RAW RATIO | ratio RAW")
+	return errors.New("usage: report render RAW DOCS | place FILE MARKER TEXT")
 }
 
 // render writes what RAW says between the markers of the documents in dir.
@@ -79,43 +70,4 @@ func replaceIn(path, name, text string) error {
 		return fmt.Errorf("%s: no lines %q and %q", path, strings.TrimSpace(begin), end)
 	}
 	return os.WriteFile(path, []byte(before+begin+strings.TrimSpace(text)+"\n"+end+after), 0o644)
-}
-
-// allowed is how much worse than recorded the ratio may be.
-const allowed = 1.30
-
-// smoke fails if the memory hit allocates or has become slower in relation to
-// otter's.
-func smoke(raw, ratioFile string, out io.Writer) error {
-	m, err := readFile(raw)
-	if err != nil {
-		return err
-	}
-	data, err := os.ReadFile(ratioFile)
-	if err != nil {
-		return err
-	}
-	recorded, err := strconv.ParseFloat(strings.TrimSpace(string(data)), 64)
-	if err != nil {
-		return fmt.Errorf("%s: %w", ratioFile, err)
-	}
-	for _, keys := range []string{"int64", "string"} {
-		if n, ok := m.best("MemoryHit/cache=larder/keys="+keys, "allocs/op"); !ok || n > 0 {
-			return fmt.Errorf("a memory hit with %s keys allocates %v times", keys, n)
-		}
-	}
-	ratio := m.bestRatio()
-	fmt.Fprintf(out, "memory hit: %.2f × otter's, recorded %.2f, allowed %.2f; no allocations\n", ratio, recorded, recorded*allowed)
-	if !(ratio <= recorded*allowed) { // NaN fails as well
-		return fmt.Errorf("the memory hit takes %.2f × otter's time, %.2f was recorded", ratio, recorded)
-	}
-	return nil
-}
-
-// bestRatio is the time of a memory hit in relation to otter's Get with loader
-// and expiry, of the best round of each: noise only ever adds.
-func (m *measurements) bestRatio() float64 {
-	ours, _ := m.best("MemoryHit/cache=larder/keys=int64", "ns/op")
-	theirs, _ := m.best("MemoryHit/cache=otter/keys=int64", "ns/op")
-	return ours / theirs
 }

@@ -70,15 +70,6 @@ func (m *measurements) median(name, unit string) (float64, bool) {
 	return (values[(len(values)-1)/2] + values[len(values)/2]) / 2, true
 }
 
-// best returns the smallest value of all rounds.
-func (m *measurements) best(name, unit string) (float64, bool) {
-	values := m.of(name, unit)
-	if len(values) == 0 {
-		return math.NaN(), false
-	}
-	return slices.Min(values), true
-}
-
 // parts splits "Bench/a=1/b=2-2" into its name and its dimensions, the number
 // of cores being one if it is not 1.
 func parts(name string) (bench string, dims []string) {

@@ -41,7 +41,7 @@ func TestRender(t *testing.T) {
 		}
 	}
 	for range 2 { // the second run replaces the first
-		if err := run([]string{"render", source, dir}, nil); err != nil {
+		if err := run([]string{"render", source, dir}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -65,19 +65,16 @@ func TestRender(t *testing.T) {
 	}
 }
 
-// The smoke test takes the best round, and fails for a worse ratio and for an
-// allocation.
-func TestSmoke(t *testing.T) {
-	source := write(t, "raw.txt", raw)
-	var out strings.Builder
-	if err := run([]string{"smoke", source, write(t, "ratio", "0.7\n")}, &out); err != nil {
-		t.Error(err)
+// What is placed replaces what was there; a page without the marker is refused.
+func TestPlace(t *testing.T) {
+	page := write(t, "page.md", "a\n<!-- x -->\nold\n<!-- /x -->\nb\n")
+	if err := run([]string{"place", page, "x", "new"}); err != nil {
+		t.Fatal(err)
 	}
-	if err := run([]string{"smoke", source, write(t, "ratio", "0.6\n")}, &out); err == nil {
-		t.Error("a ratio of 0.8 passed where 0.6 was recorded")
+	if data, err := os.ReadFile(page); err != nil || string(data) != "a\n<!-- x -->\nnew\n<!-- /x -->\nb\n" {
+		t.Errorf("%q, %v", data, err)
 	}
-	bad := write(t, "raw.txt", strings.ReplaceAll(raw, " 0 allocs/op", " 1 allocs/op"))
-	if err := run([]string{"smoke", bad, write(t, "ratio", "0.7\n")}, &out); err == nil {
-		t.Error("an allocation passed")
+	if err := run([]string{"place", page, "y", "new"}); err == nil {
+		t.Error("placed without a marker")
 	}
 }
