@@ -51,19 +51,19 @@ func (o *observer) reached() error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.last != nil {
-		return unreached{o.last}
+		return unreachedError{o.last}
 	}
 	return larder.ErrUnavailable
 }
 
-// unreached is why a server was not reached; it is [larder.ErrUnavailable].
-type unreached struct{ error }
+// unreachedError is why a server was not reached; it is [larder.ErrUnavailable].
+type unreachedError struct{ error }
 
 // Is implements what errors.Is looks for.
-func (unreached) Is(target error) bool { return target == larder.ErrUnavailable }
+func (unreachedError) Is(target error) bool { return target == larder.ErrUnavailable }
 
 // Unwrap returns the cause.
-func (u unreached) Unwrap() error { return u.error }
+func (u unreachedError) Unwrap() error { return u.error }
 
 // observe does for an observer what a heartbeat does for others: it proves that
 // the server answers, tells its time and learns MaxStaleness. It writes nothing.

@@ -35,9 +35,9 @@ func (a *app) doctorCommand() *cobra.Command {
 func (a *app) diagnosis(list []redistier.Finding, err error) error {
 	switch {
 	case redistier.Denied(err):
-		return &exit{code: exitDenied}
+		return &exitError{code: exitDenied}
 	case err != nil:
-		return &exit{code: exitUnreachable}
+		return &exitError{code: exitUnreachable}
 	}
 	problems := 0
 	for i := range list {
@@ -49,7 +49,7 @@ func (a *app) diagnosis(list []redistier.Finding, err error) error {
 		a.say("nothing to do")
 		return nil
 	}
-	return &exit{exitProblems, fmt.Errorf("doctor found %d problems", problems)}
+	return &exitError{exitProblems, fmt.Errorf("doctor found %d problems", problems)}
 }
 
 // finding is the JSON form of [redistier.Finding].

@@ -26,7 +26,7 @@ func (a *app) explainCommand() *cobra.Command {
 					return err
 				}
 				if x.State == larder.StateAbsent {
-					return &exit{code: exitNotFound}
+					return &exitError{code: exitNotFound}
 				}
 				return nil
 			})

@@ -26,15 +26,15 @@ func (a *app) keysCommand() *cobra.Command {
 				pattern = args[0]
 			}
 			return a.inspect(cmd.Context(), func(i *redistier.Inspector) error {
-				print := func(names []string) error { return a.printNames(names) }
+				show := func(names []string) error { return a.printNames(names) }
 				if long {
-					print = func(names []string) error { return a.printLong(cmd.Context(), i, names) }
+					show = func(names []string) error { return a.printLong(cmd.Context(), i, names) }
 				}
 				list := i.Scan
 				if tags {
 					list = i.ScanTags
 				}
-				return a.eachPage(cmd.Context(), list, pattern, limit, print)
+				return a.eachPage(cmd.Context(), list, pattern, limit, show)
 			})
 		},
 	}

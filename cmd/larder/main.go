@@ -70,32 +70,34 @@ func run(ctx context.Context, args []string, s streams) int {
 	return codeOf(err)
 }
 
-// exit is an error with its exit code. An empty text is not printed: all was
+// exitError is an error with its exit code. An empty text is not printed: all was
 // said before.
-type exit struct {
+type exitError struct {
 	code int
 	err  error
 }
 
-func (e *exit) Error() string {
+func (e *exitError) Error() string {
 	if e.err == nil {
 		return ""
 	}
 	return e.err.Error()
 }
 
-func (e *exit) Unwrap() error { return e.err }
+func (e *exitError) Unwrap() error { return e.err }
 
-func usage(format string, args ...any) error { return &exit{exitUsage, fmt.Errorf(format, args...)} }
+func usage(format string, args ...any) error {
+	return &exitError{exitUsage, fmt.Errorf(format, args...)}
+}
 
 func notFound(format string, args ...any) error {
-	return &exit{exitNotFound, fmt.Errorf(format, args...)}
+	return &exitError{exitNotFound, fmt.Errorf(format, args...)}
 }
 
 // codeOf returns the exit code for an error. What is not marked comes from the
 // parser of the command line.
 func codeOf(err error) int {
-	if e, ok := errors.AsType[*exit](err); ok {
+	if e, ok := errors.AsType[*exitError](err); ok {
 		return e.code
 	}
 	return exitUsage
@@ -106,19 +108,19 @@ func marked(err error) error {
 	if err == nil {
 		return nil
 	}
-	if _, ok := errors.AsType[*exit](err); ok {
+	if _, ok := errors.AsType[*exitError](err); ok {
 		return err
 	}
 	_, bad := errors.AsType[*redistier.EnvError](err)
 	switch {
 	case bad, errors.Is(err, larder.ErrInvalidKey):
-		return &exit{exitUsage, err}
+		return &exitError{exitUsage, err}
 	case redistier.Denied(err):
-		return &exit{exitDenied, err}
+		return &exitError{exitDenied, err}
 	case errors.Is(err, larder.ErrUnavailable) && !errors.Is(err, larder.ErrPending):
-		return &exit{exitUnreachable, err}
+		return &exitError{exitUnreachable, err}
 	}
-	return &exit{exitFailed, err}
+	return &exitError{exitFailed, err}
 }
 
 // app is one call of the program.
@@ -175,7 +177,7 @@ func (a *app) config() (redistier.Config, error) {
 		fmt.Fprintf(a.err, "larder: %s\n", warning)
 	}
 	if err := cfg.Validate(); err != nil {
-		return cfg, &exit{exitUsage, err}
+		return cfg, &exitError{exitUsage, err}
 	}
 	return cfg, nil
 }
@@ -197,11 +199,11 @@ func (a *app) inspect(ctx context.Context, f func(*redistier.Inspector) error) e
 	switch {
 	case err == nil:
 	case redistier.Denied(err):
-		return &exit{exitDenied, err}
+		return &exitError{exitDenied, err}
 	case errors.Is(err, larder.ErrUnavailable):
-		return &exit{exitUnreachable, err}
+		return &exitError{exitUnreachable, err}
 	default:
-		return &exit{exitUsage, err}
+		return &exitError{exitUsage, err}
 	}
 	err = f(i)
 	if closing := i.Close(); err == nil {

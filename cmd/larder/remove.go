@@ -84,7 +84,7 @@ func (a *app) confirmed(err error) error {
 	for _, key := range pending.Keys {
 		a.say("not confirmed: %s", key)
 	}
-	return &exit{exitFailed, fmt.Errorf("%d keys may still be served; try again: %w", len(pending.Keys), pending.Err)}
+	return &exitError{exitFailed, fmt.Errorf("%d keys may still be served; try again: %w", len(pending.Keys), pending.Err)}
 }
 
 // order is what to invalidate.
@@ -156,7 +156,7 @@ func (a *app) invalidate(ctx context.Context, i *redistier.Inspector, o order) e
 func (a *app) deletePattern(ctx context.Context, i *redistier.Inspector, o order) error {
 	n, err := i.DeletePattern(ctx, o.pattern)
 	if err != nil {
-		return &exit{exitFailed, fmt.Errorf("%d entries were deleted, others that match may still be served; try again: %w", n, err)}
+		return &exitError{exitFailed, fmt.Errorf("%d entries were deleted, others that match may still be served; try again: %w", n, err)}
 	}
 	a.say("%d entries deleted", n)
 	if o.strict {

@@ -65,7 +65,7 @@ func (a *app) top(ctx context.Context, i *redistier.Inspector, every time.Durati
 	defer cancel(nil)
 	watching.Go(func() {
 		if err := i.Watch(ctx, changes.add); err != nil {
-			cancel(&exit{exitUnreachable, err})
+			cancel(&exitError{exitUnreachable, err})
 		}
 	})
 	before, err := i.Servers(ctx)
@@ -77,7 +77,7 @@ func (a *app) top(ctx context.Context, i *redistier.Inspector, every time.Durati
 	for n := 1; ; n++ {
 		select {
 		case <-ctx.Done():
-			if lost, ok := errors.AsType[*exit](context.Cause(ctx)); ok {
+			if lost, ok := errors.AsType[*exitError](context.Cause(ctx)); ok {
 				return lost
 			}
 			return nil

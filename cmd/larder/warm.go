@@ -78,7 +78,7 @@ func (a *app) warm(ctx context.Context, w warming, names []string) error {
 		_, err = fmt.Fprintf(a.out, "%d warmed, %d failed\n", warmed, failed)
 	}
 	if err == nil && failed > 0 {
-		return &exit{exitFailed, fmt.Errorf("%d entries could not be warmed", failed)}
+		return &exitError{exitFailed, fmt.Errorf("%d entries could not be warmed", failed)}
 	}
 	return err
 }
@@ -148,7 +148,7 @@ func (a *app) send(ctx context.Context, to string, names []string) (answer larde
 	}
 	switch {
 	case response.StatusCode == http.StatusUnauthorized, response.StatusCode == http.StatusForbidden:
-		return answer, &exit{exitDenied, fmt.Errorf("%s answered %s: LARDER_WARM_TOKEN is missing or not accepted", to, response.Status)}
+		return answer, &exitError{exitDenied, fmt.Errorf("%s answered %s: LARDER_WARM_TOKEN is missing or not accepted", to, response.Status)}
 	case response.StatusCode != http.StatusOK:
 		return answer, fmt.Errorf("%s answered %s: %.200s", to, response.Status, strings.TrimSpace(string(body)))
 	}

@@ -59,7 +59,7 @@ func (a *app) watch(ctx context.Context, i *redistier.Inspector, count int, limi
 		}
 	})
 	if err != nil {
-		return &exit{exitUnreachable, err}
+		return &exitError{exitUnreachable, err}
 	}
 	return failed
 }
