@@ -154,6 +154,9 @@ func fill(t testing.TB, s *Store, executions int) {
 // large are the tables that a read must not walk through.
 var large = regexp.MustCompile(`(?i)\b(SCAN|Seq Scan on) (results|executions|cases|r|e|c|x|p)\b(.*)`)
 
+// seqScan finds a walk through a table that grows with every run.
+var seqScan = regexp.MustCompile(`Seq Scan on (results|executions)\b`)
+
 // allowed are reads whose answer is about every row of a table or of the span, each
 // with the reason.
 var allowed = map[string]string{
@@ -216,10 +219,13 @@ func TestPlansUseIndexes(t *testing.T) {
 		times(t, s, executions)
 		// A table as small as these is read whole in less time than through an
 		// index. Without that way what is left are the reads that have no index.
-		// Over a million results it is left to the planner.
+		// Over a million results it is left to the planner, which reads the thousand
+		// cases whole, and nothing else.
 		if executions >= 10_000 {
 			for _, walk := range walks(t, s, "EXPLAIN ") {
-				t.Error(walk)
+				if !strings.Contains(walk, "Seq Scan on cases c") || seqScan.MatchString(walk) {
+					t.Error(walk)
+				}
 			}
 			return
 		}
