@@ -61,7 +61,7 @@ type CacheSpan struct {
 	Waits         uint64  `json:"waits"`
 	Invalidations uint64  `json:"invalidations"`
 	Pushes        uint64  `json:"pushes"`
-	// Stale is the number of answers past their TTL, of Memory and Redis.
+	// Stale is the number of answers past their TTL; Memory contains them.
 	Stale uint64 `json:"stale"`
 	// Calls are operations on Redis; half took at most RedisP50, nearly all at
 	// most RedisP99, in milliseconds.

@@ -72,6 +72,7 @@ func (v *cacheView) Keys(ctx context.Context, prefix, cursor string) (dashboard.
 		if err != nil {
 			return page, err
 		}
+		part.Names = slices.DeleteFunc(part.Names, func(name string) bool { return strings.HasPrefix(name, boardName+":") })
 		for _, name := range part.Names {
 			rest := strings.TrimPrefix(name, prefix)
 			if n := strings.IndexByte(rest, ':'); n >= 0 {

@@ -123,7 +123,7 @@ func (v *cacheView) read(at time.Time, withLoads bool) (reading, larder.Stats) {
 // counted is what a keyspace counted since the start.
 func counted(k larder.KeyspaceStats) dashboard.CacheSpan {
 	return dashboard.CacheSpan{
-		Memory: k.MemoryHits, Redis: k.RemoteHits + k.NegativeHits, Loaded: k.Loaded + k.Misses, Errors: k.Errors,
+		Memory: k.MemoryHits + k.StaleHits, Stale: k.StaleHits, Redis: k.RemoteHits + k.NegativeHits, Loaded: k.Loaded + k.Misses, Errors: k.Errors,
 		Loads: k.Loads, LoadSeconds: k.LoadTime.Seconds(), Waits: k.LocalWaits + k.ClusterWaits,
 	}
 }

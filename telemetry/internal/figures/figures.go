@@ -76,6 +76,8 @@ var (
 	loadsInFlight  = gauge("larder_loads_in_flight", "1", "Loaders that run.")
 	loadWaits      = counter("larder_load_waits_total", "Reads that waited for a load of this process (local) or of another one (cluster).", "scope")
 	loadsShed      = counter("larder_loads_shed_total", "Loads refused by the bulkhead.")
+	staleServed    = counter("larder_stale_served_total", "Answers past their TTL or beyond MaxStaleness, by why they were allowed.", "reason")
+	refreshes      = counter("larder_refreshes_total", "Loads that replaced a value which was served meanwhile; among all loads.", "outcome")
 	fillsRefused   = counter("larder_fills_refused_total", "Loaded values that were not stored.", "reason")
 	outdated       = counter("larder_outdated_total", "Entries found in Redis whose tags had been invalidated.")
 	invalidations  = counter("larder_invalidations_total", "What was invalidated, by what named it: by this process (own), or told by Redis (push).", "kind", "origin")
@@ -85,6 +87,7 @@ var (
 	memoryBytes    = gauge("larder_memory_bytes", "By", "Bytes in the memory tier, about.")
 	evictions      = counter("larder_memory_evictions_total", "Entries that left the memory tier for room.")
 	valueBytes     = &Metric{Name: "larder_value_bytes", Kind: Histogram, Help: "Sizes of encoded values.", Unit: "By", Bounds: sizes, Scale: 1}
+	saved          = counter("larder_compression_saved_bytes_total", "Bytes that compression kept out of Redis.")
 	codecErrors    = counter("larder_codec_errors_total", "Entries that could not be read or written.", "kind")
 	audits         = counter("larder_audits_total", "Answers compared with the source in production.", "result")
 	breaker        = gauge("larder_breaker_state", "1", "1 while calls to Redis are held back because too many failed, else 0.")
@@ -95,7 +98,7 @@ var (
 
 // Metrics lists all metrics in the order of the documentation.
 func Metrics() []*Metric {
-	return []*Metric{requests, requestSeconds, remoteCalls, remoteSeconds, loads, loadSeconds, loadsInFlight, loadWaits, loadsShed,
-		fillsRefused, outdated, invalidations, pending, pushLag, memoryEntries, memoryBytes, evictions, valueBytes, codecErrors, audits,
+	return []*Metric{requests, requestSeconds, remoteCalls, remoteSeconds, loads, loadSeconds, loadsInFlight, loadWaits, loadsShed, staleServed, refreshes,
+		fillsRefused, outdated, invalidations, pending, pushLag, memoryEntries, memoryBytes, evictions, valueBytes, saved, codecErrors, audits,
 		breaker, connected, coherence, asOf}
 }

@@ -40,6 +40,7 @@ func (r *reading) keyspaces(s larder.Stats) {
 		k := s.Keyspaces[name]
 		r.count(requests, k.MemoryHits, name, "memory_hit")
 		r.count(requests, k.RemoteHits, name, "remote_hit")
+		r.count(requests, k.StaleHits, name, "stale_hit")
 		r.count(requests, k.NegativeHits, name, "negative_hit")
 		r.count(requests, k.Loaded-k.LoadedPast+k.Misses, name, "miss")
 		r.count(requests, k.LoadedPast, name, "bypass")
@@ -56,6 +57,12 @@ func (r *reading) keyspaces(s larder.Stats) {
 	r.count(loadWaits, all.LocalWaits, "local")
 	r.count(loadWaits, all.ClusterWaits, "cluster")
 	r.count(loadsShed, all.Shed)
+	r.count(staleServed, all.StaleRefreshing, "refreshing")
+	r.count(staleServed, all.StaleSlow, "slow")
+	r.count(staleServed, all.StaleFailed, "failed")
+	r.count(staleServed, all.StaleOutage, "outage")
+	r.count(refreshes, all.Refreshes-all.RefreshErrors, "ok")
+	r.count(refreshes, all.RefreshErrors, "error")
 	r.count(fillsRefused, all.RefusedLease, "lease")
 	r.count(fillsRefused, all.RefusedGeneration, "generation")
 	r.count(fillsRefused, all.RefusedEncoding, "encoding")
@@ -63,8 +70,11 @@ func (r *reading) keyspaces(s larder.Stats) {
 	r.count(outdated, all.Outdated)
 	r.count(codecErrors, all.Corrupt, "corrupt")
 	r.count(codecErrors, all.CodecErrors, "codec")
+	r.count(codecErrors, all.OtherSchema, "other_schema")
+	r.count(codecErrors, all.SealErrors, "sealed")
 	r.count(codecErrors, all.TooLarge, "too_large")
 	r.count(codecErrors, all.TooHeavy, "too_heavy")
+	r.count(saved, all.CompressionSaved)
 	r.count(audits, all.Audited-all.AuditUnsettled-all.AuditMemory-all.AuditRemote, "same")
 	r.count(audits, all.AuditUnsettled, "unsettled")
 	r.count(audits, all.AuditMemory, "memory_differs")
@@ -81,6 +91,9 @@ func addAll(sum, k *larder.KeyspaceStats) {
 		{&sum.LocalWaits, &k.LocalWaits}, {&sum.ClusterWaits, &k.ClusterWaits}, {&sum.Shed, &k.Shed},
 		{&sum.RefusedLease, &k.RefusedLease}, {&sum.RefusedGeneration, &k.RefusedGeneration},
 		{&sum.RefusedEncoding, &k.RefusedEncoding}, {&sum.RefusedError, &k.RefusedError},
+		{&sum.StaleRefreshing, &k.StaleRefreshing}, {&sum.StaleSlow, &k.StaleSlow}, {&sum.StaleFailed, &k.StaleFailed},
+		{&sum.StaleOutage, &k.StaleOutage}, {&sum.Refreshes, &k.Refreshes}, {&sum.RefreshErrors, &k.RefreshErrors},
+		{&sum.OtherSchema, &k.OtherSchema}, {&sum.SealErrors, &k.SealErrors}, {&sum.CompressionSaved, &k.CompressionSaved},
 		{&sum.Outdated, &k.Outdated}, {&sum.Corrupt, &k.Corrupt}, {&sum.CodecErrors, &k.CodecErrors},
 		{&sum.TooLarge, &k.TooLarge}, {&sum.TooHeavy, &k.TooHeavy}, {&sum.Audited, &k.Audited},
 		{&sum.AuditUnsettled, &k.AuditUnsettled}, {&sum.AuditMemory, &k.AuditMemory}, {&sum.AuditRemote, &k.AuditRemote},
