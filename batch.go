@@ -219,8 +219,7 @@ func (b *batch[K, V]) quit() {
 
 // end publishes the outcome of a flight the batch leads.
 func (b *batch[K, V]) end(m *member[K, V], o outcome[V]) {
-	b.k.flights.Remove(m.r.key, m.r.hash, m.f)
-	m.f.End(o)
+	b.k.endFlight(m.f, m.r, o)
 	m.ended = true
 }
 
@@ -463,8 +462,7 @@ func (b *batch[K, V]) loadInto(ctx context.Context, members []*member[K, V]) {
 	}
 	end := func(outcomeOf func(m *member[K, V]) outcome[V]) {
 		for _, m := range members {
-			k.flights.Remove(m.r.key, m.r.hash, m.f)
-			m.f.End(outcomeOf(m))
+			k.endFlight(m.f, m.r, outcomeOf(m))
 		}
 	}
 	failed := func(o outcome[V]) { end(func(*member[K, V]) outcome[V] { return o }) }

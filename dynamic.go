@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/larder-go/larder/internal/clock"
+	"github.com/larder-go/larder/internal/flight"
 	"github.com/larder-go/larder/internal/frame"
 )
 
@@ -87,6 +88,43 @@ func (e *ensuring) adoptHeads(replies []Reply) {
 		e.heads[log] = h.id
 		e.cache.gens.keepHead(log, h)
 	}
+}
+
+// learned returns, of the generations of r, those of tags that are not declared.
+func (r *request[K, V]) learned(gens []*generation) []*generation {
+	if extra := len(r.tags) - r.declared; extra > 0 {
+		return append([]*generation(nil), gens[len(gens)-extra:]...)
+	}
+	return nil
+}
+
+// endFlight ends a flight with what it brought home. What an invalidation
+// outdates that had returned in this process, or a strict one anywhere, nobody
+// may be given who came later; of declared tags the guard of the flight sees to
+// that, of others it cannot know:
+//
+//  1. a Get leads a flight; its loader reads the source
+//  2. the source changes, and this process invalidates a tag
+//  3. another Get joins: nothing that the flight is known to depend on has died
+//  4. the loader says that its value depends on the tag
+//
+// So learned tags are looked at when nobody can join any more. If one has died,
+// or its generation was not certain, the value is for those alone who came
+// before the request that proved it was sent.
+func (k *Keyspace[K, V]) endFlight(f *flight.Flight[guard, outcome[V]], r *request[K, V], o outcome[V]) {
+	k.flights.Remove(r.key, r.hash, f)
+	o.weigh()
+	f.End(o)
+}
+
+// weigh takes the evidence of o away if a learned tag has died; see endFlight.
+func (o *outcome[V]) weigh() {
+	for _, g := range o.learned {
+		if !g.live() {
+			o.evidence = clock.Never
+		}
+	}
+	o.learned = nil
 }
 
 // addDynamic makes a loaded value depend on tags that its loader added, with

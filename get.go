@@ -110,13 +110,14 @@ type outcome[V any] struct {
 	err      error
 	negative bool
 	source   source
-	shared   bool   // joiners may use it if the evidence suffices
-	raise    bool   // err is a [*PanicError] of this load: the leader panics
-	stale    bool   // past its TTL, within grace
-	early    bool   // fresh, and to be refreshed all the same
-	evidence int64  // send time of the proving request
-	proof    int    // its number in the flight; 0: only evidence counts
-	version  uint64 // of the source, if its loader said it
+	shared   bool          // joiners may use it if the evidence suffices
+	raise    bool          // err is a [*PanicError] of this load: the leader panics
+	stale    bool          // past its TTL, within grace
+	early    bool          // fresh, and to be refreshed all the same
+	evidence int64         // send time of the proving request
+	proof    int           // its number in the flight; 0: only evidence counts
+	version  uint64        // of the source, if its loader said it
+	learned  []*generation // of tags that nobody knew when the flight began
 
 	took time.Duration // of a load
 	life span          // of a loaded value
@@ -254,8 +255,7 @@ func (k *Keyspace[K, V]) lead(ctx context.Context, f *flight.Flight[guard, outco
 		var none V
 		return none, waitError(ctx, err)
 	case permit == nil:
-		k.flights.Remove(r.key, r.hash, f)
-		f.End(found)
+		k.endFlight(f, r, found)
 		if found.early {
 			k.refreshLater(ctx, r.key, r.hash, r.load)
 		}
@@ -533,7 +533,7 @@ func (k *Keyspace[K, V]) accept(r *request[K, V], l *look, e *frame.Entry, found
 		return l.unusable(fit, e)
 	}
 	*found = outcome[V]{value: value, negative: e.Negative, source: sourceRemote, shared: true,
-		evidence: l.least, proof: l.proof}
+		evidence: l.least, proof: l.proof, learned: r.learned(l.gens)}
 	if k.cache.watched() {
 		k.tellEntry(EventHit, r.key, "", 0)
 	}

@@ -85,10 +85,7 @@ func (k *Keyspace[K, V]) plainPermit(r *request[K, V], why bypass) *permit {
 func (k *Keyspace[K, V]) runLoad(ctx context.Context, f *flight.Flight[guard, outcome[V]], r *request[K, V], p *permit) {
 	ctx, cancel := k.loadContext(ctx)
 	defer cancel()
-	end := func(o outcome[V]) {
-		k.flights.Remove(r.key, r.hash, f)
-		f.End(o)
-	}
+	end := func(o outcome[V]) { k.endFlight(f, r, o) }
 	if !f.Loading(cancel) {
 		k.release(r.entry, p)
 		end(outcome[V]{err: context.Canceled})
@@ -303,8 +300,10 @@ func (k *Keyspace[K, V]) store(ctx context.Context, f *flight.Flight[guard, outc
 	o.life = k.spanOf(ttl, o.negative)
 	if len(tags) > 0 && !k.depend(ctx, r, p, tags) {
 		k.stats.refused(refusedGeneration)
+		o.evidence = clock.Never // see endFlight
 		return nil, false
 	}
+	o.learned = r.learned(p.gens)
 	if p.kind == bypassLease || p.kind == bypassRefresh {
 		return &landing[K, V]{f: f, r: r, p: p, o: o}, true
 	}

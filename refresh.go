@@ -110,6 +110,7 @@ func (k *Keyspace[K, V]) start(ctx context.Context, members []*member[K, V], loa
 func (k *Keyspace[K, V]) endRefresh(m *member[K, V], o outcome[V]) {
 	m.ended = true
 	k.refreshes.Remove(m.r.key, m.r.hash, m.f)
+	o.weigh()
 	m.f.End(o)
 }
 

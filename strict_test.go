@@ -237,6 +237,44 @@ func TestDynamicTagBornDuringTheLoad(t *testing.T) {
 	})
 }
 
+// A Get that comes after this process has invalidated a tag does not get what
+// an older load brings, although nobody knew that it depends on the tag; the
+// same goes for strict invalidations of others.
+//
+//  1. a Get leads a flight; its loader reads the source
+//  2. the source changes and the tag is invalidated
+//  3. another Get joins
+//  4. the loader says that its value depends on the tag
+func TestDynamicTagInvalidatedBeforeItIsLearned(t *testing.T) {
+	for name, strictElsewhere := range map[string]bool{"here": false, "strictly elsewhere": true} {
+		t.Run(name, func(t *testing.T) {
+			inSetup(t, setup{nodes: 2, cache: larder.Options{AcknowledgedStrict: true}}, func(r *rig) {
+				a, b := r.two()
+				k, load := dynamic(a)
+				for range 2 { // the tag exists and its birth is known
+					if _, err := k.Get(r.ctx, "k", load); err != nil {
+						t.Fatal(err)
+					}
+				}
+				a.invalidate(k.Key("k"))
+				gate := r.src.slow("k")
+				slow := a.beginWith(k, "k", load)
+				<-gate.entered
+				want := r.src.change("k")
+				if strictElsewhere {
+					b.invalidate(larder.Tag("of-k"), larder.Strict)
+				} else {
+					a.invalidate(larder.Tag("of-k"))
+				}
+				late := a.beginWith(k, "k", load)
+				gate.pass()
+				slow.brings(t, want-1) // its Get overlaps the invalidation
+				late.brings(t, want)
+			})
+		})
+	}
+}
+
 // beginWith is begin with a loader of its own.
 func (n *node) beginWith(k *larder.Keyspace[string, int], key string, load larder.Loader[string, int]) *began {
 	b := &began{done: make(chan struct{})}

@@ -6,10 +6,10 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
-	"text/tabwriter"
 	"time"
 
 	"github.com/larder-go/larder"
@@ -19,6 +19,14 @@ import (
 
 // chaosT is the MaxStaleness of the chaos test.
 const chaosT = 250 * time.Millisecond
+
+// What a scene must have seen of each promise before it ends: on a busy machine
+// it lasts longer for that, up to patience.
+const (
+	leastReads     = 100
+	leastConfirmed = 3
+	patience       = 10 * time.Second
+)
 
 // aftermath is how long reads go on after the last fault.
 const aftermath = 300 * time.Millisecond
@@ -40,6 +48,7 @@ var promises = []promise{
 // scene is one fault on one topology. What it plays repeats until ctx ends, or
 // happens once and takes its time; the servers work again when it returns.
 type scene struct {
+	t               *testing.T
 	topology, fault string
 	config          redistier.Config
 	proxied         redistier.Config // of the second node
@@ -52,59 +61,76 @@ type scene struct {
 	apart func(*processNode)
 }
 
-// chaosFor returns how long each scene lasts: LARDER_CHAOS, else a short time.
-func chaosFor(t *testing.T) time.Duration {
-	env := os.Getenv("LARDER_CHAOS")
-	if env == "" {
-		return 800 * time.Millisecond
-	}
-	d, err := time.ParseDuration(env)
-	if err != nil || d <= 0 {
-		t.Fatalf("LARDER_CHAOS is %q, want the duration of each scene such as 30s", env)
-	}
-	return d
+// chaosPlan is how much the chaos test does.
+type chaosPlan struct {
+	lasts time.Duration // each scene, at least
+	reads uint64        // each scene, unless it lasts twice as long; 0: whatever comes
+	total uint64        // all reads, or the test fails
+	table string        // the document that the table goes into; empty: none
 }
+
+// chaosScenes is how many scenes a long run has.
+const chaosScenes = 20
+
+// planChaos reads LARDER_CHAOS, LARDER_CHAOS_READS and LARDER_CHAOS_TABLE.
+func planChaos(t *testing.T) chaosPlan {
+	p := chaosPlan{lasts: 800 * time.Millisecond, table: os.Getenv("LARDER_CHAOS_TABLE")}
+	if env := os.Getenv("LARDER_CHAOS"); env != "" {
+		d, err := time.ParseDuration(env)
+		if err != nil || d <= 0 {
+			t.Fatalf("LARDER_CHAOS is %q, want the duration of each scene such as 30s", env)
+		}
+		p.lasts = d
+	}
+	if env := os.Getenv("LARDER_CHAOS_READS"); env != "" {
+		n, err := strconv.ParseUint(env, 10, 64)
+		if err != nil {
+			t.Fatalf("LARDER_CHAOS_READS is %q, want the number of reads such as 10000000", env)
+		}
+		p.total, p.reads = n, n/chaosScenes
+	}
+	return p
+}
+
+func (p chaosPlan) long() bool { return os.Getenv("LARDER_CHAOS") != "" }
 
 // TestChaos holds the promises while servers, connections and topologies
 // suffer, one fault after the other, each for three groups of two nodes at a
-// time, and prints what was seen.
+// time, and prints what was seen, also when a scene fails.
 //
 //	LARDER_CHAOS=1m go test ./lardertest -run TestChaos -timeout 2h -v
 func TestChaos(t *testing.T) {
-	table := new(strings.Builder)
-	w := tabwriter.NewWriter(table, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "topology\tfault\tpromise\treads\tstale\toldest\tloads per version\trepeated\trefused fills\tunconfirmed\tfailed\texpected\t")
-	var total, confirmed uint64
-	for _, troupe := range []func(*testing.T, func(scene)){standaloneScenes, sentinelScenes, clusterScenes} {
-		troupe(t, func(s scene) {
-			for _, line := range s.run(t) {
-				fmt.Fprintln(w, line.text)
-				total += line.reads
-				confirmed += line.confirmed
+	plan := planChaos(t)
+	var lines []line
+	t.Cleanup(func() { // after a scene that could not go on as well
+		total, confirmed := sum(lines)
+		t.Logf("%d scenes, %d reads, %d confirmed invalidations\n%s", len(lines)/len(promises), total, confirmed, plainTable(lines))
+		if plan.table != "" {
+			if err := renderChaos(plan.table, lines); err != nil {
+				t.Error(err)
 			}
-		})
-	}
-	_ = w.Flush()
-	t.Logf("%d reads, %d confirmed invalidations\n%s", total, confirmed, table)
-	if confirmed < 100 { // on a busy machine single scenes may have none
-		t.Errorf("%d confirmed invalidations hold nothing to anything", confirmed)
-	}
-}
-
-// line is a row of the table.
-type line struct {
-	text             string
-	reads, confirmed uint64
+		}
+		if total < plan.total {
+			t.Errorf("%d reads, want at least %d: set a longer LARDER_CHAOS", total, plan.total)
+		}
+		if confirmed == 0 {
+			t.Error("without confirmed invalidations nothing is held to anything")
+		}
+	})
+	play := func(s scene) { lines = append(lines, s.run(s.t, plan)...) }
+	t.Run("standalone", func(t *testing.T) { standaloneScenes(t, plan, play) })
+	t.Run("sentinel", func(t *testing.T) { sentinelScenes(t, plan, play) })
+	t.Run("cluster", func(t *testing.T) { clusterScenes(t, plan, play) })
 }
 
 // run plays the scene for all promises at once.
-func (s scene) run(t *testing.T) []line {
+func (s scene) run(t *testing.T, plan chaosPlan) []line {
 	t.Helper()
-	long := chaosFor(t)
 	lines := make([]line, len(promises))
 	groups := make([]*group, len(promises))
 	for i, p := range promises {
 		groups[i] = newGroup(t, s, p)
+		defer groups[i].close()
 	}
 	began := time.Now()
 	ctx, stop := context.WithCancel(t.Context())
@@ -112,18 +138,38 @@ func (s scene) run(t *testing.T) []line {
 	for i, g := range groups {
 		all.Go(func() { lines[i] = g.work(ctx, t, s, promises[i]) })
 	}
-	playing, cancel := context.WithTimeout(ctx, long)
+	defer all.Wait()
+	defer stop() // also when the scene ends the test
+	playing, cancel := context.WithCancel(ctx)
+	defer cancel()
+	all.Go(func() { plan.await(playing, groups); cancel() })
 	s.play(playing)
 	<-playing.Done()
-	cancel()
 	time.Sleep(aftermath)
 	stop()
 	all.Wait()
 	t.Logf("%s, %s: %v", s.topology, s.fault, time.Since(began).Round(time.Millisecond))
-	for _, g := range groups {
-		g.close()
-	}
 	return lines
+}
+
+// await returns when a scene has lasted long enough and has seen enough.
+func (p chaosPlan) await(ctx context.Context, groups []*group) {
+	began := time.Now()
+	for wait(ctx, 50*time.Millisecond) {
+		lasted := time.Since(began)
+		if lasted < p.lasts {
+			continue
+		}
+		poor, reads := false, uint64(0)
+		for _, g := range groups {
+			r := g.checker.Report()
+			reads += r.Reads
+			poor = poor || r.Reads < leastReads || r.Writes-r.Unconfirmed < leastConfirmed
+		}
+		if (!poor || lasted > p.lasts+patience) && (reads >= p.reads || lasted > 2*p.lasts) {
+			return
+		}
+	}
 }
 
 // group is two nodes of one promise with their own namespace and source.
@@ -188,16 +234,12 @@ func (g *group) work(ctx context.Context, t *testing.T, s scene, p promise) line
 		k := n.Stats().Keyspaces["register"]
 		refused += k.RefusedLease + k.RefusedGeneration + k.RefusedError
 	}
-	bound, expected := p.bound+s.twoMasters, "no stale read"
-	if bound > 0 {
-		expected = "younger than " + bound.String()
-	}
+	bound := p.bound + s.twoMasters
+	l := line{scene: s, promise: p, report: r, keys: uint64(g.checker.Keys()), refused: refused}
 	if r.Invented > 0 || bound == 0 && r.Stale > 0 || bound > 0 && r.AgeMax >= bound {
-		t.Errorf("%s, %s, %s: expected %s\n%v", s.topology, s.fault, p.name, expected, r)
+		t.Errorf("%s, %s, %s: expected %s\n%v", s.topology, s.fault, p.name, l.expected(), r)
 	}
-	versions := r.Writes + uint64(g.checker.Keys())
-	return line{reads: r.Reads, confirmed: r.Writes - r.Unconfirmed, text: fmt.Sprintf("%s\t%s\t%s\t%d\t%d\t%v\t%.2f\t%d\t%d\t%d of %d\t%d\t%s\t", s.topology, s.fault, p.name,
-		r.Reads, r.Stale, r.AgeMax.Round(time.Microsecond), float64(r.Loads)/float64(versions), r.Repeated, refused, r.Unconfirmed, r.Writes, r.Failed, expected)}
+	return l
 }
 
 // findsNaive is how long a naive cache may take to show a stale read: a
@@ -210,7 +252,7 @@ const findsNaive = time.Minute
 func TestChaosFindsNaive(t *testing.T) {
 	s := lardertest.StartRedis(t)
 	c := lardertest.NewChecker(lardertest.CheckerOptions{SlowLoad: slowest})
-	w := lardertest.Workload{Lasts: chaosFor(t), Workers: 12, ReadsPerWrite: 50, Pause: 500 * time.Microsecond}
+	w := lardertest.Workload{Lasts: planChaos(t).lasts, Workers: 12, ReadsPerWrite: 50, Pause: 500 * time.Microsecond}
 	naive := lardertest.NewNaive(t, c, s, 12)
 	r := c.Run(t.Context(), w, naive)
 	for until := time.Now().Add(findsNaive); r.Stale == 0 && time.Now().Before(until); {

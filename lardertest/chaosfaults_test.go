@@ -3,7 +3,6 @@ package lardertest_test
 import (
 	"context"
 	"fmt"
-	"os"
 	"strings"
 	"sync"
 	"syscall"
@@ -24,7 +23,7 @@ func every(d time.Duration, f func(i int)) func(context.Context) {
 }
 
 // standaloneScenes plays on one server, a new one for each scene.
-func standaloneScenes(t *testing.T, play func(scene)) {
+func standaloneScenes(t *testing.T, _ chaosPlan, play func(scene)) {
 	type stage struct {
 		s     *lardertest.RedisServer
 		p     *lardertest.Proxy
@@ -76,7 +75,7 @@ func standaloneScenes(t *testing.T, play func(scene)) {
 		on := stage{s: s, p: lardertest.StartProxy(t, s.Addr()), door: lardertest.OpenBackDoor(t, s)}
 		on.other = func(args ...string) { _, _ = s.Command(args...) } // refused by a full server at times
 		play(scene{
-			topology: "standalone", fault: c.fault,
+			t: t, topology: "standalone", fault: c.fault,
 			config: redistier.Config{Address: s.Addr()}, proxied: redistier.Config{Address: on.p.Addr()},
 			play: every(c.pause, func(i int) { c.strike(on, i) }),
 		})
@@ -101,7 +100,7 @@ func pausedNode(t *testing.T) scene {
 	}
 	cfg := redistier.Config{Address: lardertest.StartRedis(t).Addr()}
 	return scene{
-		topology: "standalone", fault: "SIGSTOP of a node", config: cfg, proxied: cfg,
+		t: t, topology: "standalone", fault: "SIGSTOP of a node", config: cfg, proxied: cfg,
 		apart: func(n *processNode) {
 			mu.Lock()
 			defer mu.Unlock()
@@ -116,50 +115,53 @@ func pausedNode(t *testing.T) scene {
 }
 
 // sentinelScenes plays on a master with a replica and three Sentinels.
-func sentinelScenes(t *testing.T, play func(scene)) {
-	s := lardertest.StartSentinel(t)
-	cfg := redistier.Config{Topology: redistier.Sentinel, Addresses: s.Addrs(), MasterName: lardertest.SentinelMaster}
-	once := func(f func(master *lardertest.RedisServer)) func(context.Context) {
-		return func(ctx context.Context) {
-			if wait(ctx, 300*time.Millisecond) {
-				f(s.Master())
+func sentinelScenes(t *testing.T, plan chaosPlan, play func(scene)) {
+	once := func(f func(*testing.T, *lardertest.Sentinel, *lardertest.RedisServer)) func(*testing.T, *lardertest.Sentinel) func(context.Context) {
+		return func(t *testing.T, s *lardertest.Sentinel) func(context.Context) {
+			return func(ctx context.Context) {
+				if wait(ctx, 300*time.Millisecond) {
+					f(t, s, s.Master())
+				}
 			}
 		}
 	}
-	check := func(err error) {
+	check := func(t *testing.T, err error) {
 		if err != nil {
 			t.Error(err)
 		}
 	}
 	for i, c := range []struct {
 		fault string
-		play  func(context.Context)
+		play  func(*testing.T, *lardertest.Sentinel) func(context.Context)
 		two   time.Duration // how long there may be two masters
 	}{
-		{"kill -9 of the master", once(func(m *lardertest.RedisServer) {
-			check(m.Kill())
+		{"kill -9 of the master", once(func(t *testing.T, s *lardertest.Sentinel, m *lardertest.RedisServer) {
+			check(t, m.Kill())
 			s.AwaitMaster(t, m)
-			check(m.Restart(context.Background()))
+			check(t, m.Restart(context.Background()))
 		}), 0},
-		{"SENTINEL FAILOVER", once(func(*lardertest.RedisServer) { s.Failover(t) }), 3 * time.Second},
-		{"SIGSTOP of the master", once(func(m *lardertest.RedisServer) {
-			check(m.Stop())
+		{"SENTINEL FAILOVER", once(func(t *testing.T, s *lardertest.Sentinel, _ *lardertest.RedisServer) { s.Failover(t) }), 3 * time.Second},
+		{"SIGSTOP of the master", once(func(t *testing.T, s *lardertest.Sentinel, m *lardertest.RedisServer) {
+			check(t, m.Stop())
 			s.AwaitMaster(t, m)
-			check(m.Cont())
+			check(t, m.Cont())
 		}), 3 * time.Second},
 	} {
-		if i > 0 { // the Sentinels take their time to see a former master as a replica
-			if os.Getenv("LARDER_CHAOS") == "" {
-				return
-			}
-			s.AwaitReplica(t)
+		if i > 0 && !plan.long() {
+			return
 		}
-		play(scene{topology: "sentinel", fault: c.fault, config: cfg, proxied: cfg, play: c.play, twoMasters: c.two})
+		// Servers of its own for each: Sentinels take their time to see a former
+		// master as a replica.
+		t.Run(c.fault, func(t *testing.T) {
+			s := lardertest.StartSentinel(t)
+			cfg := redistier.Config{Topology: redistier.Sentinel, Addresses: s.Addrs(), MasterName: lardertest.SentinelMaster}
+			play(scene{t: t, topology: "sentinel", fault: c.fault, config: cfg, proxied: cfg, play: c.play(t, s), twoMasters: c.two})
+		})
 	}
 }
 
 // clusterScenes plays on three masters with a replica each.
-func clusterScenes(t *testing.T, play func(scene)) {
+func clusterScenes(t *testing.T, _ chaosPlan, play func(scene)) {
 	s := lardertest.StartCluster(t)
 	door := lardertest.OpenClusterDoor(t, s)
 	cfg := redistier.Config{Topology: redistier.Cluster, Addresses: s.Addrs()}
@@ -190,7 +192,7 @@ func clusterScenes(t *testing.T, play func(scene)) {
 			}
 		}},
 	} {
-		play(scene{topology: "cluster", fault: c.fault, config: cfg, proxied: cfg, play: c.play})
 		s.AwaitHealth(t)
+		play(scene{t: t, topology: "cluster", fault: c.fault, config: cfg, proxied: cfg, play: c.play})
 	}
 }

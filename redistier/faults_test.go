@@ -231,7 +231,7 @@ func TestAbsentServer(t *testing.T) {
 	}
 	appeared := time.Now()
 	events.await(t, 0, "connected")
-	if took := time.Since(appeared); took > time.Second {
+	if took := time.Since(appeared); took > patience/2 {
 		t.Errorf("the server was found after %v", took)
 	}
 }
@@ -241,7 +241,7 @@ func TestAbsentServer(t *testing.T) {
 // within a second.
 func TestHungServer(t *testing.T) {
 	srv := lardertest.StartRedis(t)
-	tier, events := openTier(t, Config{Address: srv.Addr(), BeatTimeout: 300 * time.Millisecond}, "shop")
+	tier, events := openTier(t, Config{Address: srv.Addr(), BeatTimeout: 300 * time.Millisecond, DialTimeout: defaultDialTimeout}, "shop")
 	mark := events.await(t, 0, "connected")
 	for i := range 4 {
 		if err := srv.Stop(); err != nil {
@@ -261,7 +261,7 @@ func TestHungServer(t *testing.T) {
 		}
 		awake := time.Now()
 		mark = events.await(t, mark, "connected")
-		if took := time.Since(awake); took > time.Second {
+		if took := time.Since(awake); took > patience/2 {
 			t.Errorf("used %v after it awoke", took)
 		} else {
 			t.Logf("after %d attempts: used %v after it awoke", i+1, took)
@@ -299,7 +299,7 @@ func TestShortHangKeepsTheConnection(t *testing.T) {
 // than their contexts allow, and all places come back afterwards.
 func TestFullQueueObeysContexts(t *testing.T) {
 	srv := lardertest.StartRedis(t)
-	tier, events := openTier(t, Config{Address: srv.Addr(), BeatTimeout: 10 * time.Second}, "shop")
+	tier, events := openTier(t, Config{Address: srv.Addr(), BeatTimeout: 2 * patience}, "shop")
 	events.await(t, 0, "connected")
 	key := tier.EntryKey("k")
 	if err := srv.Stop(); err != nil {
@@ -323,7 +323,7 @@ func TestFullQueueObeysContexts(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	if took := time.Since(begin); took > 3*time.Second {
+	if took := time.Since(begin); took > patience/2 { // they would wait for BeatTimeout
 		t.Errorf("requests of 200 ms took %v", took)
 	}
 	if err := srv.Cont(); err != nil {
@@ -481,7 +481,7 @@ func TestCloseDuringEverything(t *testing.T) {
 			go func() { pending <- tier.Get(context.Background(), "k").Err }()
 			begin := time.Now()
 			tier.Close()
-			if took := time.Since(begin); took > 500*time.Millisecond {
+			if took := time.Since(begin); took > patience/2 { // it would wait for a minute, or forever
 				t.Errorf("%s: Close took %v", when, took)
 			}
 			if err := <-pending; err == nil {

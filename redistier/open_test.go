@@ -25,7 +25,10 @@ func TestOpenSharesLoads(t *testing.T) {
 	var spaces []*larder.Keyspace[int64, int64]
 	var caches []*larder.Cache
 	for range 2 {
-		cache, err := Open(testContext(t), Config{Address: srv.Addr()}, larder.Options{Namespace: "shop", Logger: quiet()})
+		// Times at which a busy machine does not pass for an absent Redis.
+		cache, err := Open(testContext(t), Config{Address: srv.Addr(), DialTimeout: dialsSlowly, BeatTimeout: 2 * patience}, larder.Options{
+			Namespace: "shop", Logger: quiet(), MaxStaleness: patience, ReadTimeout: patience, WriteTimeout: patience,
+		})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -1,6 +1,7 @@
 package redistier
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"strings"
@@ -12,8 +13,13 @@ import (
 	"github.com/larder-go/larder/lardertest"
 )
 
-// patience is for how long a test waits for what must happen.
-const patience = 10 * time.Second
+// patience is for how long a test waits for what must happen, on a machine with
+// much else to do.
+const patience = time.Minute
+
+// dialsSlowly is for a busy machine as well: the time to connect of tests in
+// which nothing hangs.
+const dialsSlowly = 10 * time.Second
 
 // recorder notes the events of a tier in their order, as words.
 type recorder struct {
@@ -94,6 +100,7 @@ func (r *recorder) countOf(mark int, prefix string) int {
 // open starts a tier over cfg and closes it with the test.
 func openTier(t testing.TB, cfg Config, namespace string) (*Tier, *recorder) {
 	t.Helper()
+	cfg.DialTimeout = cmp.Or(cfg.DialTimeout, dialsSlowly)
 	tier, err := New(cfg, namespace)
 	if err != nil {
 		t.Fatal(err)
