@@ -60,7 +60,7 @@ func TestDefaultComposition(t *testing.T) {
 }
 
 func TestProductionComposition(t *testing.T) {
-	p := compose(t, "production/compose.yml")
+	p := compose(t, "production/compose.yml", "monitoring")
 	publishesOnLoopback(t, p)
 	for name, s := range p.Services {
 		for _, v := range s.Volumes {
@@ -83,6 +83,9 @@ func TestProductionComposition(t *testing.T) {
 	}
 	if app := p.Services["app"]; !app.ReadOnly || !slices.Equal(app.CapDrop, []string{"ALL"}) {
 		t.Error("the app may write or keeps capabilities")
+	}
+	if n := len(compose(t, "production/compose.yml").Services); n != 3 {
+		t.Errorf("%d services start without a profile", n)
 	}
 }
 
