@@ -120,6 +120,17 @@ func (i *Inspector) declare(prefix string) error {
 	return err
 }
 
+// HotKeys is [larder.Cache.HotKeys]: what all processes read most lately.
+func (i *Inspector) HotKeys(ctx context.Context) ([]larder.KeyCount, error) {
+	return i.cache.HotKeys(ctx)
+}
+
+// LoadedKeys is [larder.Cache.LoadedKeys]: what all processes loaded most today
+// and yesterday.
+func (i *Inspector) LoadedKeys(ctx context.Context) ([]larder.KeyCount, error) {
+	return i.cache.LoadedKeys(ctx)
+}
+
 // MaxStaleness returns what the processes of the namespace have agreed on, zero
 // if there was none yet.
 func (i *Inspector) MaxStaleness() time.Duration { return i.tier.MaxStaleness() }

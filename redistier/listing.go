@@ -49,13 +49,14 @@ func (i *Inspector) ScanTags(ctx context.Context, pattern, cursor string, count 
 	return i.scan(ctx, match+pattern, cursor, count, k.tagOf)
 }
 
-// tagOf returns the tag whose generation has this key, empty if it is none.
+// tagOf returns the tag whose generation has this key, empty if it is none: locks
+// and rankings lie where tags do.
 func (k *keys) tagOf(key string) string {
 	tag, ok := strings.CutPrefix(key, k.tag)
 	if ok && k.clustered() {
 		_, tag, ok = strings.Cut(tag, "}")
 	}
-	if !ok {
+	if !ok || strings.HasPrefix(tag, "=#") {
 		return ""
 	}
 	return tag

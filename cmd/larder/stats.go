@@ -64,9 +64,6 @@ type serverDoc struct {
 	ClockDrift float64 `json:"clock_offset_ms"`
 }
 
-// heartbeats is how many heartbeats a member sends per MaxStaleness.
-const heartbeats = 4
-
 func (a *app) stats(ctx context.Context, i *redistier.Inspector, sample, words int) error {
 	s := statistics{Namespace: a.namespace(), Staleness: i.MaxStaleness().Milliseconds(), Keyspaces: map[string]int{}, Members: []memberDoc{}}
 	servers, err := i.Servers(ctx)
@@ -95,7 +92,7 @@ func (a *app) stats(ctx context.Context, i *redistier.Inspector, sample, words i
 
 // members joins what the registries of several masters say of one process.
 func (a *app) members(ctx context.Context, i *redistier.Inspector) ([]memberDoc, error) {
-	list, err := i.Members(ctx, i.MaxStaleness()*2/heartbeats)
+	list, err := i.Members(ctx, i.MaxStaleness()) // four heartbeats
 	if err != nil {
 		return nil, err
 	}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/larder-go/larder"
 	"github.com/larder-go/larder/redistier"
 )
 
@@ -18,7 +19,8 @@ func (a *app) topCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use: "top", Short: "show what goes on: servers, and the entries that change most", Args: cobra.NoArgs,
 		Long: "Every interval: commands, reads, evictions and memory of each server, and the entries that were written or\n" +
-			"invalidated most often meanwhile, which are those that a cache helps least. On a terminal the screen is redrawn.",
+			"invalidated most often meanwhile, which are those that a cache helps least; then those that all programs together read\n" +
+			"most in this minute and the one before. On a terminal the screen is redrawn.",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if every < 100*time.Millisecond {
 				return usage("--interval %v is below 100ms", every)
@@ -87,7 +89,11 @@ func (a *app) top(ctx context.Context, i *redistier.Inspector, every time.Durati
 		if err != nil {
 			return err
 		}
-		if err := a.screen(before, now, every, changes.take(), rows); err != nil || n == count {
+		hot, err := i.HotKeys(ctx)
+		if err != nil {
+			return err
+		}
+		if err := a.screen(before, now, every, changes.take(), hot[:min(rows, len(hot))], rows); err != nil || n == count {
 			return err
 		}
 		before = now
@@ -99,6 +105,12 @@ type rates struct {
 	At      time.Time      `json:"at"`
 	Servers []serverRates  `json:"servers"`
 	Changes map[string]int `json:"changes"`
+	Hot     []hotEntry     `json:"hot"`
+}
+
+type hotEntry struct {
+	Name  string `json:"name"`
+	Reads uint64 `json:"reads"`
 }
 
 type serverRates struct {
@@ -111,8 +123,11 @@ type serverRates struct {
 	Clients   int64   `json:"clients"`
 }
 
-func (a *app) screen(before, now []redistier.Server, every time.Duration, changes map[string]int, rows int) error {
-	r := rates{At: time.Now().UTC(), Changes: map[string]int{}}
+func (a *app) screen(before, now []redistier.Server, every time.Duration, changes map[string]int, hot []larder.KeyCount, rows int) error {
+	r := rates{At: time.Now().UTC(), Changes: map[string]int{}, Hot: []hotEntry{}}
+	for _, k := range hot {
+		r.Hot = append(r.Hot, hotEntry{k.Name, k.Count})
+	}
 	old := map[string]redistier.Server{}
 	for _, s := range before {
 		old[s.Address] = s
@@ -140,6 +155,10 @@ func (a *app) screen(before, now []redistier.Server, every time.Duration, change
 	lines = append(lines, []string{""}, []string{"CHANGED", "TIMES"})
 	for _, name := range names {
 		lines = append(lines, []string{name, fmt.Sprint(changes[name])})
+	}
+	lines = append(lines, []string{""}, []string{"READ", "ABOUT"})
+	for _, k := range r.Hot {
+		lines = append(lines, []string{k.Name, fmt.Sprint(k.Reads)})
 	}
 	return a.table(append(lines, []string{""}))
 }

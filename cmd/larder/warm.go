@@ -24,7 +24,7 @@ func (a *app) warmCommand() *cobra.Command {
 		Use: "warm --to URL [NAME…]", Short: "have a program load entries", Args: cobra.ArbitraryArgs,
 		Long: "Loaders live in programs, so a program warms: its larderhttp.WarmHandler at URL is given the names, in batches of\n" +
 			"100. Names come from the command line, from --from, or else from Redis: the entries that match --pattern and would\n" +
-			"be loaded by their next read anyway. A token for the program is read from LARDER_WARM_TOKEN.",
+			"be loaded by their next read anyway; with --loaded, those that programs loaded most today and yesterday. A token for the program is read from LARDER_WARM_TOKEN.",
 		Example: "  larder warm --to https://shop.internal/admin/warm suite:42 suite:43\n  larder warm --to https://shop.internal/admin/warm --pattern 'suite:*'\n" +
 			"  larder keys 'suite:*' > hot; …; larder warm --to https://shop.internal/admin/warm --from hot",
 		RunE: func(cmd *cobra.Command, args []string) error { return a.warm(cmd.Context(), w, args) },
@@ -32,13 +32,14 @@ func (a *app) warmCommand() *cobra.Command {
 	c.Flags().StringVar(&w.to, "to", "", "address of the program's handler")
 	c.Flags().StringVar(&w.from, "from", "", "a file with a name a line; - is stdin")
 	c.Flags().StringVar(&w.pattern, "pattern", "*", "which entries of Redis, if no names are given")
+	c.Flags().BoolVar(&w.loaded, "loaded", false, "what was loaded most today and yesterday, for a start from cold")
 	c.Flags().BoolVar(&w.dryRun, "dry-run", false, "print the names, and warm nothing")
 	return c
 }
 
 type warming struct {
 	to, from, pattern string
-	dryRun            bool
+	loaded, dryRun    bool
 }
 
 // warmBatch is how many names go into one request.
@@ -93,6 +94,13 @@ func (a *app) warmNames(ctx context.Context, w warming, names []string) ([]strin
 		return names, nil
 	}
 	err := a.inspect(ctx, func(i *redistier.Inspector) error {
+		if w.loaded {
+			list, err := i.LoadedKeys(ctx)
+			for _, k := range list {
+				names = append(names, k.Name)
+			}
+			return err
+		}
 		return a.eachPage(ctx, i.Scan, w.pattern, 0, func(page []string) error {
 			list, err := explainAll(ctx, i, page)
 			for n := range list {
