@@ -1,11 +1,11 @@
 package larder
 
 import (
-	"encoding/json"
 	"fmt"
 	"unsafe"
 
 	"github.com/larder-go/larder/internal/frame"
+	"github.com/larder-go/larder/internal/jsondoc"
 )
 
 // Codec turns values into bytes and back. Its methods are called concurrently.
@@ -34,8 +34,8 @@ const (
 // maxCodec is the highest ID of a codec.
 const maxCodec = 7
 
-// JSON returns the codec that uses encoding/json; documents stay readable with
-// redis-cli.
+// JSON returns the default codec. It reads and writes what encoding/json does;
+// documents stay readable with redis-cli.
 func JSON[V any]() Codec[V] { return jsonCodec[V]{} }
 
 type jsonCodec[V any] struct{}
@@ -44,15 +44,15 @@ func (jsonCodec[V]) ID() uint8      { return uint8(codecJSON) }
 func (jsonCodec[V]) Schema() uint32 { return SchemaOf[V]() }
 
 func (jsonCodec[V]) Append(dst []byte, v V) ([]byte, error) {
-	data, err := json.Marshal(v)
+	dst, err := jsondoc.Append(dst, v)
 	if err != nil {
 		return nil, fmt.Errorf("larder: encode: %w", err)
 	}
-	return append(dst, data...), nil
+	return dst, nil
 }
 
 func (jsonCodec[V]) Decode(data []byte) (v V, err error) {
-	if err = json.Unmarshal(data, &v); err != nil {
+	if err = jsondoc.Decode(data, &v); err != nil {
 		return v, fmt.Errorf("larder: decode: %w", err)
 	}
 	return v, nil

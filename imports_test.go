@@ -71,6 +71,7 @@ func TestWhoMayImportWhom(t *testing.T) {
 	engines := map[string]string{
 		"internal/memory":   "github.com/maypok86/otter/v2",
 		"internal/compress": "github.com/klauspost/compress",
+		"internal/jsondoc":  "github.com/go-json-experiment/json",
 	}
 	layers := []string{"dashboard/ingest", "dashboard/sqlstore", "dashboard/api", "dashboard/web"}
 	rules := []struct {
