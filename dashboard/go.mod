@@ -6,7 +6,7 @@ require (
 	github.com/chromedp/cdproto v0.0.0-20250724212937-08a3db8b4327
 	github.com/chromedp/chromedp v0.14.2
 	github.com/jackc/pgx/v5 v5.12.0
-	github.com/klauspost/compress v1.20.1
+	github.com/klauspost/compress v1.20.4
 	github.com/larder-go/larder v0.0.0-00010101000000-000000000000
 	github.com/larder-go/larder/telemetry v0.0.0-00010101000000-000000000000
 	github.com/pressly/goose/v3 v3.29.0
