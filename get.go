@@ -448,7 +448,7 @@ func (k *Keyspace[K, V]) judge(ctx context.Context, r *request[K, V], l *look, f
 		found.stale, found.source = true, sourceStale
 		return verdictStale
 	case v == verdictHit && k.early > 0 && e.LoadMillis > 0 && !e.Negative:
-		found.early = k.draws(l.freshFor(), loadTime(e))
+		found.early = k.draws(l.freshFor(), k.cache.heat.hurried(r.hash, loadTime(e)))
 	}
 	return v
 }

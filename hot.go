@@ -38,6 +38,7 @@ type heat struct {
 	reads, loads *topk.Sketch
 	since        atomic.Int64                // monotonic time at which reads was last emptied
 	last         atomic.Pointer[[]topk.Item] // what it held then
+	hottest      atomic.Pointer[map[uint64]struct{}]
 }
 
 func newHeat() *heat {
@@ -86,7 +87,40 @@ func (h *heat) turn(after time.Duration) (items []topk.Item, turned bool) {
 	}
 	items = h.reads.Drain()
 	h.last.Store(&items)
+	h.hottest.Store(hottestOf(items))
 	return items, true
+}
+
+const (
+	hottestKeys  = 32                // of one process
+	hottestReads = 4 * heatSample    // that make one: a few memory hits that were counted
+	hottestShare = 1.0 / hottestKeys // of all reads
+)
+
+// hottestOf returns the hashes of the items that are read most by far.
+func hottestOf(items []topk.Item) *map[uint64]struct{} {
+	var all uint64
+	for _, it := range items {
+		all += it.Count
+	}
+	hottest := make(map[uint64]struct{})
+	for _, it := range items {
+		if n := it.Count - it.Over; n >= hottestReads && float64(n) >= hottestShare*float64(all) {
+			hottest[it.Hash] = struct{}{}
+		}
+	}
+	return &hottest
+}
+
+// hurried returns what counts as the load time of an early refresh: twice the
+// true one for the hottest entries, whose expiry the most readers would notice.
+func (h *heat) hurried(hash uint64, load time.Duration) time.Duration {
+	if hottest := h.hottest.Load(); hottest != nil {
+		if _, ok := (*hottest)[hash]; ok {
+			return 2 * load
+		}
+	}
+	return load
 }
 
 // rankingKey returns the remote key of the ranking that covers now and the one

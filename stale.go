@@ -56,7 +56,7 @@ func (k *Keyspace[K, V]) awaitRefresh(ctx context.Context, r *request[K, V], o o
 // refreshDue reports whether a read of a memory entry that is due starts its
 // refresh.
 func (k *Keyspace[K, V]) refreshDue(e *entry[K, V], now int64) bool {
-	if now < e.late().soft && !k.draws(time.Duration(e.late().soft-now), time.Duration(e.late().load)) {
+	if now < e.late().soft && !k.draws(time.Duration(e.late().soft-now), k.cache.heat.hurried(k.hash(e.key), time.Duration(e.late().load))) {
 		return false
 	}
 	return e.late().claim(now)
