@@ -110,6 +110,14 @@ callgrind: ## instructions of a memory hit and of reading a frame, counted by va
 scale: deps ## what a fleet costs one Redis: measures, simulates, renders docs/scale.md
 	@raw=$$(mktemp); trap 'rm -f "$$raw"' EXIT; go test -run '^$$' -bench Costs -benchtime 50000x ./bench/scale >"$$raw"; go run ./bench/scale "$$raw" docs/scale.md
 
+.PHONY: bench-codecs
+bench-codecs: ## what could be the default JSON codec: times, allocations and faults, as in decision 0020
+	@go test ./bench -run '^$$' -bench '^BenchmarkJSON' -benchmem
+
+.PHONY: versions
+versions: ## two versions of a struct on one Redis for a minute of virtual time: errors, misses and loads counted
+	@go test . -count=1 -v -run 'TestChangedStruct|TestTwoVersions|TestTheLastVersion|TestLoadedAside'
+
 .PHONY: lint
 lint: ## golangci-lint with .golangci.yml over every module
 	@status=0; for dir in $$(go list -m -f '{{.Dir}}'); do echo "lint $$dir"; \
