@@ -15,6 +15,7 @@ READS    ?= 10000000
 FUZZTIME ?= 1m
 SEEDS    ?= 10000
 SEED     ?=
+SCALE    ?= 1
 CHAOS    ?= 50s
 CHAOS_READS ?= 10000000
 
@@ -76,6 +77,10 @@ resilience: deps ## process tests in their long form: Redis stopped for 10 s, 10
 .PHONY: outages
 outages: deps ## every way in which Redis fails, with the bulkhead on and off; renders the table of docs/resilience.md
 	@LARDER_LONG=1 LARDER_RENDER=1 go test -count=1 -timeout 20m -v -run 'TestOutages$$' ./acceptance
+
+.PHONY: policies
+policies: deps ## an ill source without a cache, with a TTL, with grace: 15 minutes; SCALE=10 divides all times by ten
+	@LARDER_POLICIES=$(SCALE) go test -count=1 -timeout 40m -v -run TestPolicies ./acceptance
 
 .PHONY: bench
 bench: deps ## the peers and Larder in ROUNDS (3) interleaved rounds; renders docs/benchmarks.md

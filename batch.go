@@ -135,6 +135,7 @@ type member[K comparable, V any] struct {
 	ended bool
 
 	stale    *V   // what a refresh replaces; nil: nothing
+	early    bool // which is still fresh
 	unstored bool // the value was left out of all tiers
 }
 

@@ -173,7 +173,12 @@ func (k *Keyspace[K, V]) loadRefreshes(ctx context.Context, members []*member[K,
 			m.f.End(outcome[V]{err: ErrLoadTimeout})
 		}
 	})()
-	k.stats.refreshes.Uint64.Add(uint64(len(members)))
+	for _, m := range members {
+		k.stats.refreshes.Add()
+		if m.early {
+			k.stats.early.Add()
+		}
+	}
 	b := batch[K, V]{k: k, load: load}
 	b.carryOut(ctx, members, members[0].p)
 	for _, m := range members {
@@ -231,7 +236,7 @@ func (k *Keyspace[K, V]) claimAll(ctx context.Context, members []*member[K, V]) 
 		if waiting == nil {
 			break
 		}
-		if round == maxRounds || k.awaitLease(k.cache.ctx, waiting.wait) != nil {
+		if round == maxRounds || waiting.wait != nil && k.awaitLease(k.cache.ctx, waiting.wait) != nil {
 			waiting.p = k.plainPermit(waiting.r, bypassContended)
 			break
 		}
@@ -266,9 +271,7 @@ func (k *Keyspace[K, V]) staleInMemory(m *member[K, V]) {
 		return
 	}
 	m.stale = &e.value
-	if now < e.softEnd() && !m.force {
-		k.stats.early.Add()
-	}
+	m.early = now < e.softEnd() && !m.force
 }
 
 // claimCaptured allows the refreshes of a [MemoryOnly] keyspace.
@@ -295,8 +298,8 @@ func (k *Keyspace[K, V]) claimCaptured(ctx context.Context, members []*member[K,
 }
 
 // claimRemotely looks at all members in one round trip and acquires in another
-// what is to be loaded. It returns a forced one that has to wait for somebody
-// else's lease, nil if there is none.
+// what is to be loaded. It returns a forced one that has to look again, after
+// somebody else's lease or because the key changed, nil if there is none.
 func (k *Keyspace[K, V]) claimRemotely(ctx context.Context, members []*member[K, V]) (waiting *member[K, V]) {
 	k.lookAll(ctx, members)
 	var missing []*candidate[K, V]
@@ -309,7 +312,7 @@ func (k *Keyspace[K, V]) claimRemotely(ctx context.Context, members []*member[K,
 		k.acquire(ctx, missing)
 	}
 	for _, m := range members {
-		if m.force && !m.ended && m.p == nil && m.wait != nil {
+		if m.force && !m.ended && m.p == nil {
 			waiting = m
 		}
 	}
@@ -353,9 +356,7 @@ func (k *Keyspace[K, V]) weighRefresh(ctx context.Context, m *member[K, V]) bool
 			k.endRefresh(m, m.o) // another process was faster
 			return false
 		}
-		if !m.force {
-			k.stats.early.Add()
-		}
+		m.early = !m.force
 	}
 	if m.why == verdictHit || m.why == verdictStale {
 		m.why = verdictStale

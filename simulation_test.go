@@ -85,6 +85,7 @@ type sim struct {
 	faults bool
 	kinds  []string
 	spaces map[string][]*larder.Keyspace[string, int] // by kind and node
+	ages   bool                                       // entries turn stale and are refreshed while they are served
 	reg    *register
 	reads  atomic.Int64
 	loads  sync.Map // invalidations that concern a key: *atomic.Int64
@@ -147,10 +148,20 @@ var errSimulated = errors.New("the source is ill")
 func simulate(t *testing.T, seed uint64) (reads int64) {
 	random := rand.New(rand.NewPCG(seed, 1))
 	r := &rig{T: t, server: lardertest.NewServer(), src: newSource(), ctx: t.Context()}
-	s := &sim{rig: r, faults: seed%4 != 0, reg: newRegister()}
+	s := &sim{rig: r, faults: seed%4 != 0, ages: seed%3 == 0, reg: newRegister()}
 	o := setup{cache: larder.Options{LeaseTime: 300 * time.Millisecond, MemoryBytes: 64 << 10}}
 	if random.IntN(4) == 0 {
 		o.cache.MemoryBytes = -1
+	}
+	if s.ages {
+		o.spaces = larder.KeyspaceOptions[string, int]{TTL: 150 * time.Millisecond, Grace: time.Second, Jitter: 0.5,
+			Backoff: 50 * time.Millisecond, EarlyRefresh: float64(random.IntN(3))}
+		if random.IntN(2) == 0 {
+			o.spaces.SoftTimeout = 10 * time.Millisecond
+		}
+		if random.IntN(2) == 0 {
+			o.spaces.RefreshBatch = r.src.loadMany
+		}
 	}
 	for range 2 + random.IntN(2) {
 		o.delay = time.Duration(random.IntN(int(2 * time.Millisecond)))
@@ -225,11 +236,11 @@ func (s *sim) settle() {
 				}
 			}
 		}
-		if st := n.stats(); st.Reads != st.MemoryHits+st.RemoteHits+st.NegativeHits+st.Loaded+st.Misses+st.Errors {
+		if st := n.stats(); st.Reads != st.MemoryHits+st.RemoteHits+st.StaleHits+st.NegativeHits+st.Loaded+st.Misses+st.Errors {
 			s.Errorf("node %d: counters do not add up: %+v", i, st)
 		}
 	}
-	if !s.faults {
+	if !s.faults && !s.ages {
 		s.checkLoads()
 	}
 }
@@ -356,6 +367,11 @@ func (s *sim) commit(c *change) {
 
 // write changes one key or several and invalidates them.
 func (s *sim) write(random *rand.Rand, n int) {
+	if s.ages && random.IntN(3) == 0 {
+		kind := pick(random, []string{"plain", "tagged"})
+		s.renew(random, s.space(kind, n), pick(random, simKeys[kind]))
+		return
+	}
 	c := s.pickChange(random, n)
 	ctx, cancel := s.ctx, func() {}
 	if s.faults && random.IntN(8) == 0 {
@@ -409,6 +425,19 @@ func (s *sim) writeOne(ctx context.Context, random *rand.Rand, c *change, n int)
 		err := k.SetVersion(ctx, key, v, uint64(v)+1)
 		s.reg.record(n, c.versions, err, false)
 		s.judgeWrite(err)
+	}
+}
+
+// renew expires or refreshes an entry: neither brings an invalidated value back.
+func (s *sim) renew(random *rand.Rand, k *larder.Keyspace[string, int], key string) {
+	if random.IntN(2) == 0 {
+		if err := k.Expire(s.ctx, key); err != nil && !s.faults {
+			s.Errorf("Expire without faults: %v", err)
+		}
+		return
+	}
+	if _, err := k.Refresh(s.ctx, key, s.src.load); err != nil && !errors.Is(err, errSimulated) {
+		s.Errorf("Refresh: %v", err)
 	}
 }
 
