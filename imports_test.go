@@ -100,6 +100,14 @@ func TestWhoMayImportWhom(t *testing.T) {
 				system := within(name, "github.com/prometheus/client_golang") || within(name, "go.opentelemetry.io")
 				return system && !within(dir, "telemetry") && !within(dir, "dashboard") && !within(dir, "bench")
 			}},
+		{"codecs that need a dependency are modules of their own, for those who want them",
+			"redistier", "github.com/vmihailenco/msgpack/v5", func(dir, name string) bool {
+				return within(name, "github.com/vmihailenco/msgpack") && !within(dir, "msgpack") && !within(dir, "cmd/larder") && !within(dir, "bench")
+			}},
+		{"a codec knows the library alone, not a tier or a program",
+			"msgpack", module + "/redistier", func(dir, name string) bool {
+				return within(dir, "msgpack") && within(name, module) && name != module
+			}},
 		{"telemetry knows the library alone, not a tier or a program",
 			"telemetry/larderprom", module + "/redistier", func(dir, name string) bool {
 				return within(dir, "telemetry") && within(name, module) && name != module && !within(name, module+"/telemetry")

@@ -13,8 +13,8 @@ import (
 
 // SchemaOf returns the fingerprint of V's structure: the names, types and json
 // and msgpack tags of all exported fields, through pointers, slices, maps and
-// nested structs. The order of fields, names of types and unexported fields do
-// not matter; a type that encodes itself counts by its name. Types without a
+// nested structs. The order of fields, but where msgpack stores them as an array,
+// names of types and unexported fields do not matter; a type that encodes itself counts by its name. Types without a
 // struct have none, 0: whether a document is a number or a text, the codec
 // tells. It walks the type on every call.
 func SchemaOf[V any]() uint32 {
@@ -72,16 +72,22 @@ func (w *walker) fields(t reflect.Type) string {
 		return fmt.Sprintf("#%d", n)
 	}
 	w.seen[t] = len(w.seen)
-	sorted := make([]reflect.StructField, 0, t.NumField())
+	fields := make([]reflect.StructField, 0, t.NumField())
+	array := false
 	for f := range t.Fields() {
 		if f.IsExported() || f.Anonymous {
-			sorted = append(sorted, f)
+			fields = append(fields, f)
 		}
+		array = array || f.Name == "_msgpack" && strings.Contains(f.Tag.Get("msgpack"), "as_array")
 	}
-	slices.SortFunc(sorted, func(a, b reflect.StructField) int { return strings.Compare(a.Name, b.Name) })
 	var b strings.Builder
+	if array {
+		b.WriteString("array")
+	} else {
+		slices.SortFunc(fields, func(a, b reflect.StructField) int { return strings.Compare(a.Name, b.Name) })
+	}
 	b.WriteString("{")
-	for _, f := range sorted {
+	for _, f := range fields {
 		fmt.Fprintf(&b, "%q %v %q %q %s;", f.Name, f.Anonymous, f.Tag.Get("json"), f.Tag.Get("msgpack"), w.describe(f.Type))
 	}
 	return b.String() + "}"

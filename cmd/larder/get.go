@@ -69,7 +69,7 @@ func (a *app) get(x *larder.Explanation, meta, raw bool) error {
 
 func hasValue(x *larder.Explanation) bool {
 	switch x.State {
-	case larder.StateFresh, larder.StateStale, larder.StateExpired, larder.StateOutdated, larder.StateForeign:
+	case larder.StateFresh, larder.StateStale, larder.StateExpired, larder.StateOutdated, larder.StateUnfit, larder.StateForeign:
 		return true
 	}
 	return false

@@ -4,6 +4,7 @@ go 1.26.0
 
 require (
 	github.com/larder-go/larder v0.0.0-00010101000000-000000000000
+	github.com/larder-go/larder/msgpack v0.0.0-00010101000000-000000000000
 	github.com/rogpeppe/go-internal v1.16.0
 	github.com/spf13/cobra v1.10.2
 	github.com/spf13/pflag v1.0.9
@@ -13,6 +14,7 @@ require (
 require golang.org/x/tools v0.26.0 // indirect
 
 require (
+	github.com/go-json-experiment/json v1.27.2 // indirect
 	github.com/inconshreveable/mousetrap v1.1.0 // indirect
 	github.com/klauspost/compress v1.20.4 // indirect
 	github.com/maypok86/otter/v2 v2.4.0 // indirect
@@ -21,4 +23,7 @@ require (
 	golang.org/x/sys v0.49.0 // indirect
 )
 
-replace github.com/larder-go/larder => ../..
+replace (
+	github.com/larder-go/larder => ../..
+	github.com/larder-go/larder/msgpack => ../../msgpack
+)

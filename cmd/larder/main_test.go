@@ -17,11 +17,11 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
-	"github.com/vmihailenco/msgpack/v5"
 
 	"github.com/larder-go/larder"
 	"github.com/larder-go/larder/larderhttp"
 	"github.com/larder-go/larder/lardertest"
+	"github.com/larder-go/larder/msgpack"
 	"github.com/larder-go/larder/redistier"
 )
 
@@ -200,7 +200,7 @@ func newProgram(getenv func(string) string) (*program, error) {
 			}),
 		add(p, "text", larder.KeyspaceOptions[string, string]{Encryption: never, Codec: larder.Text}, func(key string) (string, error) { return "text of " + key, nil }),
 		add(p, "blob", larder.KeyspaceOptions[string, []byte]{Encryption: never, Codec: larder.Bytes}, func(string) ([]byte, error) { return []byte{0xff, 0, 1}, nil }),
-		add(p, "packed", larder.KeyspaceOptions[string, suite]{Encryption: never, Codec: packed{}}, func(string) (suite, error) { return suite{7, "packed"}, nil }),
+		add(p, "packed", larder.KeyspaceOptions[string, suite]{Encryption: never, Codec: msgpack.Codec[suite]()}, func(string) (suite, error) { return suite{7, "packed"}, nil }),
 		add(p, "large", larder.KeyspaceOptions[string, string]{Encryption: never}, func(string) (string, error) { return strings.Repeat("large ", 1000), nil }),
 		add(p, "secret", larder.KeyspaceOptions[string, string]{}, func(key string) (string, error) { return "secret of " + key, nil }),
 		add(p, "local", larder.KeyspaceOptions[string, string]{Encryption: never, Tiers: larder.MemoryOnly}, func(key string) (string, error) { return key, nil }),
@@ -219,21 +219,6 @@ func add[V any](p *program, name string, o larder.KeyspaceOptions[string, V], lo
 		return err
 	}
 	return err
-}
-
-// packed is a codec of msgpack.
-type packed struct{}
-
-func (packed) ID() uint8 { return codecMsgpack }
-
-func (packed) Append(dst []byte, v suite) ([]byte, error) {
-	data, err := msgpack.Marshal(v)
-	return append(dst, data...), err
-}
-
-func (packed) Decode(data []byte) (v suite, err error) {
-	err = msgpack.Unmarshal(data, &v)
-	return v, err
 }
 
 // startSite serves the program's warm handler, behind a token, and sets SITE.

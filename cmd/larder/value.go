@@ -10,6 +10,7 @@ import (
 	"github.com/vmihailenco/msgpack/v5"
 
 	"github.com/larder-go/larder"
+	larderpack "github.com/larder-go/larder/msgpack"
 )
 
 // Codecs by the ID that entries carry.
@@ -17,7 +18,7 @@ const (
 	codecJSON    = 0
 	codecBytes   = 1
 	codecText    = 2
-	codecMsgpack = 3
+	codecMsgpack = larderpack.ID
 )
 
 var codecNames = map[uint8]string{codecJSON: "json", codecBytes: "bytes", codecText: "text", codecMsgpack: "msgpack"}
