@@ -14,7 +14,7 @@ import (
 // EntryState says what a read would make of what Redis has of an entry.
 type EntryState string
 
-// The states of an entry.
+// The states of an entry. [StateUnfit] is told where the keyspace is declared.
 const (
 	StateAbsent   EntryState = "absent"     // Redis has nothing; the next read loads
 	StateLoading  EntryState = "loading"    // somebody holds the lease
@@ -23,6 +23,7 @@ const (
 	StateStale    EntryState = "stale"      // past its soft deadline, served only where grace is allowed
 	StateExpired  EntryState = "expired"    // past its hard deadline
 	StateOutdated EntryState = "outdated"   // a tag, a prefix or the namespace was invalidated
+	StateUnfit    EntryState = "unfit"      // intact, but of another schema, codec or key than this process uses
 	StateForeign  EntryState = "foreign"    // written by another program; served where no tags are declared
 	StateCorrupt  EntryState = "corrupt"    // begins like Larder's and holds something else; replaced
 	StateMemory   EntryState = "memory"     // of a MemoryOnly keyspace: Redis has its generation only
@@ -99,7 +100,7 @@ func (c *Cache) Explain(ctx context.Context, name string) (Explanation, error) {
 	if name == "" {
 		return Explanation{}, fmt.Errorf("%w: empty name", ErrInvalidKey)
 	}
-	x, err := c.explainRemote(ctx, name)
+	x, err := c.explainRemote(ctx, name, c.spaceOf(name))
 	if c.memory != nil {
 		now := clock.Now()
 		for _, h := range c.memory.All() {
@@ -118,7 +119,7 @@ func (k *Keyspace[K, V]) Explain(ctx context.Context, key K) (Explanation, error
 	if err != nil {
 		return Explanation{}, err
 	}
-	x, err := k.cache.explainRemote(ctx, name)
+	x, err := k.cache.explainRemote(ctx, name, &k.space)
 	if k.memory != nil {
 		if e := k.own(k.memory.Get(k.hash(key)), key); e != nil {
 			x.Memory = append(x.Memory, k.cache.explainCopy(&e.head, clock.Now()))
@@ -153,8 +154,9 @@ func (c *Cache) explainCopy(h *head, now int64) MemoryCopy {
 }
 
 // explainRemote reads the entry first and what it depends on afterwards: a
-// difference then is no accident of the order.
-func (c *Cache) explainRemote(ctx context.Context, name string) (Explanation, error) {
+// difference then is no accident of the order. Without the keyspace, nil, it
+// cannot tell whether this process could use the value.
+func (c *Cache) explainRemote(ctx context.Context, name string, of *space) (Explanation, error) {
 	x := Explanation{Name: name, Key: c.entryKey(name), State: StateNone}
 	if c.remote == nil {
 		x.Why = []string{"this cache lives in the memory of its process"}
@@ -180,7 +182,7 @@ func (c *Cache) explainRemote(ctx context.Context, name string) (Explanation, er
 	case replies[0].State == Absent:
 		x.say(StateAbsent, "nothing is stored; the next read loads")
 	default:
-		err = c.explainBytes(ctx, &x, now)
+		err = c.explainBytes(ctx, &x, now, of)
 	}
 	if c.pending.has(x.Key, []string{own}) {
 		x.Why = append(x.Why, "this process bypasses it: its invalidation is not confirmed yet")
@@ -207,7 +209,7 @@ func (c *Cache) ask(ctx context.Context, ops ...Op) ([]Reply, error) {
 }
 
 // explainBytes judges the string that is stored.
-func (c *Cache) explainBytes(ctx context.Context, x *Explanation, now int64) error {
+func (c *Cache) explainBytes(ctx context.Context, x *Explanation, now int64, of *space) error {
 	switch frame.KindOf(x.Stored) {
 	case frame.Foreign:
 		x.Payload = x.Stored
@@ -223,7 +225,7 @@ func (c *Cache) explainBytes(ctx context.Context, x *Explanation, now int64) err
 	case frame.Hold:
 		return x.explainHold(now)
 	case frame.Value:
-		return c.explainValue(ctx, x, now)
+		return c.explainValue(ctx, x, now, of)
 	}
 	return nil
 }
@@ -241,7 +243,7 @@ func (x *Explanation) explainHold(now int64) error {
 	return nil
 }
 
-func (c *Cache) explainValue(ctx context.Context, x *Explanation, now int64) error {
+func (c *Cache) explainValue(ctx context.Context, x *Explanation, now int64, of *space) error {
 	var e frame.Entry
 	if err := frame.Parse(x.Stored, &e); err != nil {
 		x.say(StateCorrupt, "it begins like a value and does not hold what that announces; the next read replaces it")
@@ -257,11 +259,19 @@ func (c *Cache) explainValue(ctx context.Context, x *Explanation, now int64) err
 	if err := c.explainTags(ctx, x, &e); err != nil {
 		return fmt.Errorf("larder: explain %q: %w", x.Name, err)
 	}
+	fits, unusable := fitting, ""
+	if of != nil {
+		fits, unusable = of.packing.judge(&e, x.Key)
+	}
 	switch {
 	case e.Hard <= now:
 		x.say(StateExpired, fmt.Sprintf("its hard deadline passed %v ago", since(now, e.Hard)))
 	case len(x.Why) > 0:
 		x.State = StateOutdated
+	case fits == unfit:
+		x.say(StateUnfit, unusable+"; reads here load")
+	case fits == damaged:
+		x.say(StateCorrupt, unusable+"; the next read replaces it")
 	case e.Soft <= now:
 		x.say(StateStale, fmt.Sprintf("its soft deadline passed %v ago; grace ends in %v", since(now, e.Soft), since(e.Hard, now)))
 	default:

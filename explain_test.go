@@ -139,3 +139,59 @@ func TestExplainWithoutAnAnswer(t *testing.T) {
 		}
 	})
 }
+
+// What a read would not take is not called fresh: another schema, another
+// codec, a key this process lacks, a value in the clear and a forged one are told
+// apart, also where keyspaces have colons in their names.
+func TestExplainUnfit(t *testing.T) {
+	inSetup(t, setup{nodes: 1, cache: larder.Options{Keys: keys(t, "a")}}, func(r *rig) {
+		join := func(ring *larder.KeyRing, o documents) *node {
+			n := r.join(setup{cache: larder.Options{Keys: ring}})
+			space(r.T, n.cache, "doc", documents{Schema: 9})
+			space(r.T, n.cache, "doc:eu", o)
+			return n
+		}
+		explain := func(n *node, want larder.EntryState, reason string) {
+			r.Helper()
+			n.expectState("doc:eu:k", want, reason)
+		}
+		sealed, clear := documents{}, documents{Encryption: larder.EncryptNever}
+		written := space(r.T, r.nodes[0].cache, "doc:eu", sealed)
+		if err := written.Set(r.ctx, "k", document{"n", body(3000)}); err != nil {
+			t.Fatal(err)
+		}
+		if x, err := written.Explain(r.ctx, "k"); x.State != larder.StateFresh || err != nil {
+			t.Errorf("by who wrote it: %q, %v", x.State, err)
+		}
+		explain(join(keys(t, "b", "a"), sealed), larder.StateFresh, "unchanged")
+		explain(join(keys(t, "b"), sealed), larder.StateUnfit, `sealed under the key "a", which this process lacks`)
+		explain(join(nil, sealed), larder.StateUnfit, `sealed under the key "a", which this process lacks`)
+		explain(join(keys(t, "a"), documents{Schema: 7}), larder.StateUnfit, "other schema: it has ")
+		explain(join(keys(t, "a"), documents{Schema: -1}), larder.StateUnfit, "this process has none")
+
+		data, e := r.storedEntry("doc:eu:k")
+		r.server.Set("doc:eu:k", data[:len(data)-1]+string([]byte{^data[len(data)-1]}), time.Hour)
+		explain(r.nodes[0], larder.StateCorrupt, "its seal does not open")
+
+		plain := func(change func(*frame.Entry)) {
+			r.server.Set("doc:eu:k", r.entryOf(`{"name":"n"}`, func(p *frame.Entry) {
+				p.HasSchema, p.Schema = true, e.Schema
+				change(p)
+			}), time.Hour)
+		}
+		plain(func(*frame.Entry) {})
+		explain(r.nodes[0], larder.StateUnfit, "not sealed")
+		reader := join(nil, clear)
+		explain(reader, larder.StateFresh, "unchanged")
+		plain(func(p *frame.Entry) { p.Codec = 6 })
+		explain(reader, larder.StateUnfit, "encoded by codec 6")
+		plain(func(p *frame.Entry) { p.Compression = 3 })
+		explain(reader, larder.StateUnfit, "compressed by the method 3")
+		plain(func(p *frame.Entry) { p.Compression, p.Payload = 1, "\xff\xff\xff\xff\x07\x00" })
+		explain(reader, larder.StateUnfit, "larger than the 1048576 bytes")
+		plain(func(p *frame.Entry) { p.Compression, p.Payload = 1, "trash" })
+		explain(reader, larder.StateCorrupt, "does not hold what it announces")
+		plain(func(p *frame.Entry) { p.Negative, p.HasSchema, p.Payload = true, false, "" })
+		explain(reader, larder.StateFresh, "unchanged")
+	})
+}

@@ -168,3 +168,32 @@ func TestForeignValuesAndDynamicTags(t *testing.T) {
 		}
 	})
 }
+
+// What plain values have no room for is refused, each with its reason.
+func TestInteropRefuses(t *testing.T) {
+	type opts = larder.KeyspaceOptions[string, int]
+	cache := alone(t)
+	for reason, o := range map[string]opts{
+		"JSON codec":           {Codec: otherCodec{}},
+		"no tags":              {Tags: func(string) []string { return nil }},
+		"carry no tags":        {DynamicTags: true},
+		"no prefixes":          {Prefixes: []string{"x"}},
+		"MemoryOnly":           {Tiers: larder.MemoryOnly},
+		"not compressed":       {Compression: larder.CompressZstd},
+		"no schema":            {Schema: 3},
+		"leave NegativeTTL":    {NegativeTTL: time.Second},
+		"leave Grace out":      {Grace: time.Minute},
+		"leave EarlyRefresh":   {EarlyRefresh: 1},
+		"needs RefreshBatch":   {RefreshWindow: time.Second},
+		"nothing is refreshed": {RefreshBatch: func(context.Context, []string) (map[string]int, error) { return nil, nil }},
+		"SoftTimeout: needs":   {SoftTimeout: time.Second},
+	} {
+		o.Interop = true
+		if _, err := larder.NewKeyspace(cache, "k", o); err == nil || !strings.Contains(err.Error(), reason) {
+			t.Errorf("%q: %v", reason, err)
+		}
+	}
+	if _, err := larder.NewKeyspace(cache, "k", opts{Interop: true, EarlyRefresh: -1, Jitter: 0.5, HoldOff: time.Second}); err != nil {
+		t.Errorf("what the header has no part in: %v", err)
+	}
+}

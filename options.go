@@ -212,9 +212,10 @@ type KeyspaceOptions[K comparable, V any] struct {
 	// prefixes are refused, [Cache.Clear] leaves them in Redis), they are not
 	// refreshed early, and "not found" is not cached. A reader in another
 	// language takes whatever begins with a byte from 0xF9 on as absent: it is
-	// a lease or a hold-off. Refused with Tags, Prefixes, DynamicTags, MemoryOnly, another
-	// codec than JSON, Compression, Schema, NegativeTTL, and, unless Encryption
-	// is [EncryptNever], with keys. Default: off.
+	// a lease or a hold-off. Refused with Tags, Prefixes, DynamicTags, MemoryOnly,
+	// another codec than JSON, Compression, Schema, NegativeTTL, Grace,
+	// EarlyRefresh, and, unless Encryption is [EncryptNever], with keys.
+	// Default: off.
 	Interop bool
 	// Clone copies a value before it is returned. Default: values are shared
 	// with every other reader and must not be changed.

@@ -83,14 +83,22 @@ func (o *KeyspaceOptions[K, V]) validateStored() (err error) {
 	if !o.Interop {
 		return err
 	}
-	fault(o.Codec.ID() != uint8(codecJSON), "Interop: needs the JSON codec")
-	fault(o.Tags != nil || o.DynamicTags, "Interop: plain values carry no tags")
-	fault(len(o.Prefixes) > 0, "Interop: plain values carry no prefixes")
-	fault(o.Tiers == MemoryOnly, "Interop: MemoryOnly stores no values in Redis")
-	fault(o.Compression != CompressS2 && o.Compression != CompressNone, "Interop: plain values are not compressed")
-	fault(o.Schema > 0, "Interop: plain values carry no schema")
-	fault(o.NegativeTTL > 0, "Interop: plain values cannot say \"not found\", leave NegativeTTL out")
-	return err
+	return errors.Join(err, o.validateInterop())
+}
+
+// validateInterop refuses what plain values have no room for.
+func (o *KeyspaceOptions[K, V]) validateInterop() error {
+	return contradictions(
+		contradiction{"Interop", "needs the JSON codec", o.Codec.ID() != uint8(codecJSON)},
+		contradiction{"Interop", "plain values carry no tags", o.Tags != nil || o.DynamicTags},
+		contradiction{"Interop", "plain values carry no prefixes", len(o.Prefixes) > 0},
+		contradiction{"Interop", "MemoryOnly stores no values in Redis", o.Tiers == MemoryOnly},
+		contradiction{"Interop", "plain values are not compressed", o.Compression != CompressS2 && o.Compression != CompressNone},
+		contradiction{"Interop", "plain values carry no schema", o.Schema > 0},
+		contradiction{"Interop", "plain values cannot say \"not found\", leave NegativeTTL out", o.NegativeTTL > 0},
+		contradiction{"Interop", "plain values have one deadline, that of Redis, leave Grace out", o.Grace > 0},
+		contradiction{"Interop", "plain values do not say how long they took to load, leave EarlyRefresh out", o.EarlyRefresh > 0},
+	)
 }
 
 // scratch is room for the forms of one payload. It is used by one goroutine and

@@ -93,7 +93,7 @@ func newEntry(e dashboard.CacheEntry) *entryData {
 	case e.LeftMS > 0:
 		d.Fresh = "past its TTL, in grace"
 	}
-	d.Class = map[string]string{"fresh": "passed", "stale": "warn", "outdated": "skipped", "absent": "skipped", "corrupt": "failed"}[e.State]
+	d.Class = map[string]string{"fresh": "passed", "stale": "warn", "unfit": "warn", "outdated": "skipped", "absent": "skipped", "corrupt": "failed"}[e.State]
 	d.InvalidateLink = "/cache?" + url.Values{"by": {"key"}, "name": {e.Name}}.Encode()
 	return d
 }
