@@ -44,6 +44,9 @@ type logHead struct {
 }
 
 func (gs *generations) keepHead(log string, h logHead) {
+	if h.epoch.silent {
+		return // no push would end it, and it would leave the log unnoticed
+	}
 	gs.mu.Lock()
 	defer gs.mu.Unlock()
 	gs.heads[log] = h

@@ -198,7 +198,7 @@ func (gs *generations) accept(g *generation, reply Reply) (*generation, error) {
 		return nil, ErrUnavailable
 	}
 	copy(g.value[:], reply.Data)
-	if !g.live() {
+	if !g.live() || g.epoch.silent {
 		return g, nil
 	}
 	if known := gs.copies.Get(g.key); known != nil && known.confirmed(g) {

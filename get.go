@@ -587,8 +587,11 @@ func (k *Keyspace[K, V]) judgeForeign(r *request[K, V], l *look, found *outcome[
 	return verdictHit
 }
 
-// keep puts a value into memory under t.
+// keep puts a value into memory under t, unless nobody would tell of its end.
 func (k *Keyspace[K, V]) keep(r *request[K, V], t *terms, value V, encoded int) {
+	if t.silent() && !k.validates(t) {
+		return
+	}
 	size := encoded
 	if k.opts.Size != nil {
 		size = k.opts.Size(value)

@@ -344,6 +344,8 @@ func (k *Keyspace[K, V]) keepLocally(r *request[K, V], p *permit, o *outcome[V])
 		soft = min(soft, hard)
 	case k.holdOff > 0:
 		return // the source may lag behind, and Redis cannot say so
+	case k.cache.asksAlways(r.entry):
+		return // Redis can be asked again
 	default: // nothing vouches for it: at most MaxStaleness, by arithmetic
 		hard = min(hard, clock.Add(o.evidence, k.cache.opts.MaxStaleness))
 		soft = min(soft, hard)

@@ -90,7 +90,9 @@ type RemoteEvents interface {
 	// Own writes are not reported.
 	Invalidated(keys []string)
 	// Flushed says that an epoch ended: everything read under it may be
-	// outdated. The epoch was ended before the call.
+	// outdated. The epoch was ended before the call. Where nothing is pushed it
+	// comes with every heartbeat, so that who waits for a lease looks again; a
+	// validated epoch lives on then, as nothing is kept under it.
 	Flushed()
 	// Connected says that a connection is ready and its epoch was credited.
 	Connected()
@@ -242,6 +244,7 @@ type Epoch struct {
 	asOf   atomic.Int64 // send time of the last acknowledged write; clock.Never: none
 	offset atomic.Int64 // server's Unix ms minus our monotonic ms
 	ended  atomic.Bool
+	silent bool // nothing is kept that was read under it
 }
 
 // NewEpoch returns a living epoch that nothing was proven under yet.
@@ -251,10 +254,20 @@ func NewEpoch() *Epoch {
 	return e
 }
 
+// NewValidatedEpoch returns an epoch of a connection on which the server pushes
+// nothing and whose cache asks it for every read: what was read under it is
+// handed out and never kept in memory, neither entries nor generations.
+func NewValidatedEpoch() *Epoch {
+	e := NewEpoch()
+	e.silent = true
+	return e
+}
+
 // Succeed ends e and returns a living epoch of the same connection with the
 // credit of e: what follows a flush that left the connection intact.
 func (e *Epoch) Succeed() *Epoch {
 	next := NewEpoch()
+	next.silent = e.silent
 	next.asOf.Store(e.asOf.Load())
 	next.offset.Store(e.offset.Load())
 	e.End()

@@ -46,6 +46,7 @@ type setup struct {
 	cache  larder.Options
 	spaces larder.KeyspaceOptions[string, int]
 	delay  time.Duration
+	remote lardertest.RemoteOptions
 }
 
 // inRig runs a test in a bubble with n caches.
@@ -65,7 +66,7 @@ func inSetup(t *testing.T, s setup, run func(r *rig)) {
 // join adds a cache to the cluster.
 func (r *rig) join(s setup) *node {
 	r.Helper()
-	n := &node{rig: r, remote: r.server.Node(), logs: new(logs)}
+	n := &node{rig: r, remote: lardertest.NewRemote(s.remote, r.server), logs: new(logs)}
 	n.remote.Delay(s.delay)
 	if s.cache.MaxStaleness == 0 {
 		s.cache.MaxStaleness = tolerance

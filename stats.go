@@ -271,9 +271,10 @@ type Health struct {
 	// CoherentFor is the age of the last heartbeat that Redis acknowledged;
 	// memory serves reads that tolerate it. Negative: none yet.
 	CoherentFor time.Duration
-	// Mode is how memory is kept coherent: "tracking" by pushes of Redis, "ttl"
-	// by a short life because the server does not push; empty without a
-	// connection or in a cache in memory alone.
+	// Mode is how memory is kept coherent: "tracking" by pushes of Redis; where
+	// the server does not push, "ttl" by a short life or "validated" by keeping
+	// nothing and asking Redis for every read; empty without a connection or in
+	// a cache in memory alone.
 	Mode string
 	// Breaker is "closed", "open", "forced open" or "forced closed"; empty in a
 	// cache in memory alone.

@@ -34,7 +34,7 @@ type CacheOverview struct {
 	MemoryLimit     int64  `json:"memory_limit"`
 	MemoryEvictions uint64 `json:"memory_evictions"`
 	Pending         int    `json:"invalidations_pending"`
-	// Mode is how memory is kept coherent: "tracking", "ttl" or empty.
+	// Mode is how memory is kept coherent: "tracking", "ttl", "validated" or empty.
 	Mode string `json:"coherence_mode"`
 	// BreakerOpened is when calls to Redis were last held back, as far as the
 	// samples tell; zero: not in the last 15 minutes.

@@ -61,7 +61,11 @@ func newConn(l *link) *conn {
 		ended: make(chan struct{}), gone: make(chan struct{}), change: make(chan struct{}),
 		pending: map[*request]struct{}{},
 	}
-	c.epoch.Store(larder.NewEpoch())
+	if l.remote.opts.Validated {
+		c.epoch.Store(larder.NewValidatedEpoch())
+	} else {
+		c.epoch.Store(larder.NewEpoch())
+	}
 	return c
 }
 
@@ -94,8 +98,11 @@ func (c *conn) breakOff(cause error) {
 }
 
 // emit sends a message to the client. The caller holds server.mu.
+//
+// A client without pushes cannot answer a mark either: who confirms waits in
+// vain for it, and then until what it may hold is too old.
 func (c *conn) emit(f frameOut) {
-	if c.cause != nil {
+	if c.cause != nil || c.link.remote.opts.Validated && f.reply == nil {
 		return
 	}
 	f.due = time.Now().Add(c.link.delay)

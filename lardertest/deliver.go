@@ -79,6 +79,9 @@ func (c *conn) credit(r *request) {
 		c.server.mu.Unlock()
 	default:
 		c.epoch.Load().Credit(r.sent, r.server)
+		if c.link.remote.opts.Validated {
+			c.link.remote.events.Flushed() // who waits for a push looks again
+		}
 		if r.hello {
 			c.link.conn.Store(c)
 			c.link.remote.events.Connected()

@@ -21,6 +21,9 @@ type RemoteOptions struct {
 	// Replay keeps the entries of a server that lost its latest writes.
 	// Default: their namespace is cleared when the first connection is made.
 	Replay bool
+	// Validated takes away all pushes, as behind a proxy that speaks RESP2, and
+	// lets the cache ask for every read. Default: false.
+	Validated bool
 	// Redial is the pause between attempts to connect. Default: 50 ms.
 	Redial time.Duration
 }
@@ -183,6 +186,14 @@ func (r *Remote) Epoch(key string) *larder.Epoch {
 		return c.epoch.Load()
 	}
 	return nil
+}
+
+// Mode returns "tracking" or "validated", for larder.Health.
+func (r *Remote) Mode() string {
+	if r.opts.Validated {
+		return "validated"
+	}
+	return "tracking"
 }
 
 // Beat implements larder.Remote.

@@ -61,10 +61,13 @@ type Config struct {
 	// smaller than said here overflows unnoticed, and memory is stale for
 	// longer than MaxStaleness. Default: 1,000,000, as in Redis.
 	TrackingTableKeys int64
-	// NoTracking asks for no pushes, as if the server offered none: memory
-	// then keeps entries for a quarter of MaxStaleness. A server that does
-	// not push is noticed without it. Default: false.
+	// NoTracking asks for no pushes, as if the server offered none: see
+	// Untracked. A server that does not push is noticed without it. Default:
+	// false.
 	NoTracking bool
+	// Untracked says what becomes of memory where the server does not push.
+	// Default: [TTL].
+	Untracked Untracked
 	// OnFailover says what becomes of the entries when a server has lost its
 	// latest writes. Default: [Clear].
 	OnFailover OnFailover
@@ -100,6 +103,20 @@ const (
 	// except those of the last minutes that a living process repeats: reads
 	// may be outdated until the entry expires.
 	Replay
+)
+
+// Untracked says what becomes of memory where the server does not push: RESP2
+// servers, some proxies and some managed services.
+type Untracked uint8
+
+const (
+	// TTL keeps entries for a quarter of MaxStaleness: a read may be outdated
+	// for MaxStaleness, and a hot key costs a few round trips per second.
+	TTL Untracked = iota
+	// Validated keeps nothing that Redis has: every Get is a round trip, shared
+	// by those who wait for it. Values of MemoryOnly keyspaces stay in memory
+	// and are used only under generations read anew.
+	Validated
 )
 
 const (
@@ -142,6 +159,9 @@ func (c *Config) Validate() error {
 	}
 	if c.OnFailover > Replay {
 		fault("OnFailover %d is neither Clear nor Replay", c.OnFailover)
+	}
+	if c.Untracked > Validated {
+		fault("Untracked %d is neither TTL nor Validated", c.Untracked)
 	}
 	if c.TrackingTableKeys < 0 {
 		fault("TrackingTableKeys %d must not be negative", c.TrackingTableKeys)

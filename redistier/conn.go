@@ -79,8 +79,8 @@ func openAs(ctx context.Context, s *server, address string, tracked bool) (*conn
 		tracked: tracked,
 		self:    s.self, cfg: s.self.cfg.at(address), server: s, stripes: s.owned(), opened: clock.Now(), slept: s.asleep(),
 		dead: make(chan struct{}), drained: make(chan struct{}), asked: make(chan struct{}, 1),
-		fresh: larder.NewEpoch(),
 	}
+	c.fresh = c.newEpoch()
 	c.seats.Store(new([]seat))
 	c.flow.init()
 	c.pulse.init(c.cfg.BeatTimeout)

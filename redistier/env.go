@@ -48,6 +48,7 @@ func (e *EnvError) Error() string {
 //	REDIS_TLS_SERVER_NAME  name in the server's certificate; by default the host
 //	REDIS_TLS_INSECURE   true accepts any certificate
 //	REDIS_TRACKING_TABLE_MAX_KEYS  1000000; see [Config.TrackingTableKeys]
+//	REDIS_UNTRACKED      ttl or validated; see [Config.Untracked]
 //
 // URLs of several servers are redis+cluster://[user:password@]h1:port,h2:port
 // and redis+sentinel://[user:password@]s1:port,s2:port/master[?db=n], where the
@@ -76,6 +77,7 @@ func fromEnv(getenv func(string) string) Config {
 	}
 	e.tls()
 	e.table()
+	e.untracked()
 	return e.config
 }
 
@@ -91,6 +93,17 @@ func (e *env) table() {
 		return
 	}
 	e.config.TrackingTableKeys = n
+}
+
+func (e *env) untracked() {
+	const variable = "REDIS_UNTRACKED"
+	switch value := e.get(variable); value {
+	case "", "ttl":
+	case "validated":
+		e.config.Untracked = Validated
+	default:
+		e.fault(&EnvError{variable, fmt.Sprintf("is %q", value), "ttl or validated", "validated"})
+	}
 }
 
 // env collects the configuration and its faults.

@@ -79,6 +79,7 @@ func TestFaultsOfTheEnvironment(t *testing.T) {
 		"REDIS_TLS ":                     {"REDIS_TLS": "no", "REDIS_URL": "rediss://h"},
 		"REDIS_TRACKING_TABLE_MAX_KEYS":  {"REDIS_TRACKING_TABLE_MAX_KEYS": "0"},
 		"REDIS_TRACKING_TABLE_MAX_KEYS ": {"REDIS_TRACKING_TABLE_MAX_KEYS": "many"},
+		"REDIS_UNTRACKED":                {"REDIS_UNTRACKED": "never"},
 		"REDIS_TLS_CA_FILE":              {"REDIS_TLS_CA_FILE": "/nonexistent"},
 		"REDIS_TLS_CA_FILE ":             {"REDIS_TLS_CA_FILE": empty},
 		"REDIS_TLS_CERT_FILE":            {"REDIS_TLS_CERT_FILE": empty},
@@ -139,6 +140,14 @@ func TestTrackingTableFromEnv(t *testing.T) {
 	}
 }
 
+func TestUntrackedFromEnv(t *testing.T) {
+	for value, want := range map[string]Untracked{"": TTL, "ttl": TTL, " validated ": Validated} {
+		if got := read(map[string]string{"REDIS_UNTRACKED": value}); got.Untracked != want || got.Validate() != nil {
+			t.Errorf("%q: %+v, %v", value, got, got.Validate())
+		}
+	}
+}
+
 func TestValidate(t *testing.T) {
 	for name, c := range map[string]Config{
 		"no Sentinel":   {Topology: Sentinel, MasterName: "m"},
@@ -148,6 +157,7 @@ func TestValidate(t *testing.T) {
 		"both":          {Topology: Cluster, Addresses: []string{"a:1"}, Address: "a:1"},
 		"addresses":     {Addresses: []string{"a:1"}},
 		"topology":      {Topology: 9},
+		"untracked":     {Untracked: 9},
 		"failover":      {OnFailover: 9},
 		"no port":       {Address: "host"},
 		"wrong port":    {Address: "host:0"},

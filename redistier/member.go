@@ -182,7 +182,7 @@ func (c *conn) forsake() bool {
 		return false
 	}
 	c.fresh.End()
-	c.fresh = larder.NewEpoch()
+	c.fresh = c.newEpoch()
 	if c.published.Load() {
 		c.epoch.Store(c.fresh)
 	}

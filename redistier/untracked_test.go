@@ -1,9 +1,12 @@
 package redistier
 
 import (
+	"bytes"
 	"context"
 	"io"
 	"log/slog"
+	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -56,18 +59,21 @@ func TestPromisesWithoutPushes(t *testing.T) {
 	srv := lardertest.StartRedis(t)
 	for _, c := range []struct {
 		name   string
+		how    Untracked
 		opts   []larder.ReadOption
 		strict []larder.Target
 		bound  time.Duration
 	}{
-		{"exact", []larder.ReadOption{larder.Exact}, nil, 0},
-		{"strict", nil, []larder.Target{larder.Strict}, 0},
-		{"default", nil, nil, staleness},
+		{"exact", TTL, []larder.ReadOption{larder.Exact}, nil, 0},
+		{"strict", TTL, nil, []larder.Target{larder.Strict}, 0},
+		{"default", TTL, nil, nil, staleness},
+		{"validated-exact", Validated, []larder.ReadOption{larder.Exact}, nil, 0},
+		{"validated-default", Validated, nil, nil, staleness},
 	} {
 		checker := lardertest.NewChecker(lardertest.CheckerOptions{SlowLoad: 5 * time.Millisecond})
 		var nodes []lardertest.Subject
 		for range 2 {
-			cache, err := Open(testContext(t), Config{Address: srv.Addr(), NoTracking: true}, larder.Options{
+			cache, err := Open(testContext(t), Config{Address: srv.Addr(), NoTracking: true, Untracked: c.how}, larder.Options{
 				Namespace: c.name, MaxStaleness: staleness, Logger: slog.New(slog.NewTextHandler(io.Discard, nil)),
 			})
 			if err != nil {
@@ -85,6 +91,93 @@ func TestPromisesWithoutPushes(t *testing.T) {
 		if r.Invented > 0 || c.bound == 0 && r.Stale > 0 || r.AgeMax > c.bound || r.Unconfirmed == r.Writes {
 			t.Errorf("%s: the promise was broken", c.name)
 		}
+	}
+}
+
+// TestValidatedMode: on a server without pushes nothing is kept, and the next
+// read after another process's invalidation sees it, long before MaxStaleness
+// has passed; the epoch lives through heartbeats.
+func TestValidatedMode(t *testing.T) {
+	srv := lardertest.StartRedis(t, lardertest.RedisOptions{Args: []string{"--rename-command", "HELLO", ""}})
+	checker := lardertest.NewChecker(lardertest.CheckerOptions{Keys: 1})
+	var log lockedBuffer
+	open := func() *subject {
+		cache, err := Open(testContext(t), Config{Address: srv.Addr(), Untracked: Validated}, larder.Options{
+			Namespace: "shop", MaxStaleness: time.Hour, ReadTimeout: 10 * time.Second, WriteTimeout: 10 * time.Second,
+			Logger: slog.New(slog.NewTextHandler(&log, nil)),
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { cache.Close() })
+		values, err := larder.NewKeyspace(cache, "k", larder.KeyspaceOptions[int64, uint64]{Tags: func(int64) []string { return []string{"all"} }})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return &subject{cache: cache, values: values, checker: checker}
+	}
+	a, b := open(), open()
+	const rounds = 20
+	for range rounds {
+		for range 2 {
+			if _, err := b.Get(testContext(t), 0); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := checker.Write(testContext(t), 0, a.Invalidate); err != nil {
+			t.Fatal(err)
+		}
+		if err := checker.Read(testContext(t), 0, b.Get); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if r := checker.Report(); r.Stale != 0 {
+		t.Errorf("%v", r)
+	}
+	st := b.cache.Stats()
+	if s := st.Keyspaces["k"]; st.MemoryEntries != 0 || s.MemoryHits != 0 || s.RemoteHits != 2*rounds-1 || s.Loaded != rounds+1 {
+		t.Errorf("%+v", st)
+	}
+	if h := b.cache.Health(); h.Mode != "validated" {
+		t.Errorf("%+v", h)
+	}
+	if n := strings.Count(log.String(), "mode=validated"); n != 2 {
+		t.Errorf("%d lines for two caches tell the mode:\n%s", n, log.String())
+	}
+}
+
+// lockedBuffer takes the logs of several caches.
+type lockedBuffer struct {
+	mu  sync.Mutex
+	all bytes.Buffer
+}
+
+func (b *lockedBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.all.Write(p)
+}
+
+func (b *lockedBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.all.String()
+}
+
+// TestValidatedEpochLivesOn: a heartbeat ends nothing, as there is nothing to
+// end; who waits is told to look again.
+func TestValidatedEpochLivesOn(t *testing.T) {
+	srv := lardertest.StartRedis(t)
+	tier, events := openTier(t, Config{Address: srv.Addr(), NoTracking: true, Untracked: Validated}, "shop")
+	mark := events.await(t, 0, "connected")
+	epoch := tier.Epoch("shop:k")
+	before := epoch.AsOf()
+	if err := tier.Beat(testContext(t)); err != nil {
+		t.Fatal(err)
+	}
+	events.await(t, mark, "flushed")
+	if !epoch.Alive() || tier.Epoch("shop:k") != epoch || epoch.AsOf() <= before {
+		t.Error("the epoch ended or was not credited")
 	}
 }
 

@@ -74,7 +74,7 @@ func TestABadValueNamesVariableFormAndExample(t *testing.T) {
 		"CACHE_TTL_SHORT":     {"0s", "1 minute"}, "CACHE_TTL_MEDIUM": {"x"}, "CACHE_TTL_DEFAULT": {"x"},
 		"CACHE_READ_TIMEOUT": {"50mss"}, "CACHE_MAX_VALUE": {"1 Mio"},
 		"REDIS_URL": {"http://h", "localhost:6379"}, "REDIS_HOST": {"a b"}, "REDIS_PORT": {"0", "65536", "redis"}, "REDIS_DB": {"-1", "a"},
-		"REDIS_TRACKING_TABLE_MAX_KEYS": {"0", "many"},
+		"REDIS_TRACKING_TABLE_MAX_KEYS": {"0", "many"}, "REDIS_UNTRACKED": {"never"},
 	}
 	for name, values := range bad {
 		for _, value := range values {

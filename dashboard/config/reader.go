@@ -192,6 +192,7 @@ func (r *reader) redis() Redis {
 	}
 	username, _ := r.raw("REDIS_USERNAME")
 	r.number("REDIS_TRACKING_TABLE_MAX_KEYS", 1, 1<<40) // the library reads it again
+	r.word("REDIS_UNTRACKED", "ttl", "validated")
 	return Redis{
 		URL: r.redisURL("REDIS_URL"), Host: host, Port: r.number("REDIS_PORT", 1, 65535), Username: username,
 		Password: r.redisPassword("REDIS_PASSWORD"), DB: r.number("REDIS_DB", 0, 1023),

@@ -61,6 +61,8 @@ var variables = []Variable{
 	{Name: "REDIS_TLS_SERVER_NAME", Form: "a host name", Example: "redis.example", Meaning: "Name in the server's certificate; default the host."},
 	{Name: "REDIS_TRACKING_TABLE_MAX_KEYS", Default: "1000000", Form: "a number from 1", Example: "1000000",
 		Meaning: "tracking-table-max-keys of Redis, if REDIS_USERNAME may not ask; a smaller table outdates memory unnoticed."},
+	{Name: "REDIS_UNTRACKED", Default: "ttl", Form: "ttl or validated", Example: "validated",
+		Meaning: "Where Redis does not push: ttl keeps memory for a quarter of CACHE_MAX_STALENESS, validated asks Redis for every read."},
 	{Name: "REDIS_TLS_INSECURE", Form: "true or false", Example: "false", Meaning: "true accepts any certificate."},
 }
 

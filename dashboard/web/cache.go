@@ -249,8 +249,11 @@ func coherenceTile(o dashboard.CacheOverview) tile {
 		return tile{Name: "Coherence", Figure: "none", Lines: []string{"memory does not answer"}}
 	}
 	mode := "push"
-	if o.Mode == "ttl" {
+	switch o.Mode {
+	case "ttl":
 		mode = "short life"
+	case "validated":
+		mode = "every read asks"
 	}
 	line := fmt.Sprintf("as of %d ms ago, at most %s", o.CoherentMS, latency(time.Duration(o.MaxStalenessMS)*time.Millisecond))
 	return tile{Name: "Coherence", Figure: mode, Unit: "mode", Lines: []string{line}}

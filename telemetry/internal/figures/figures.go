@@ -92,7 +92,7 @@ var (
 	audits         = counter("larder_audits_total", "Answers compared with the source in production.", "result")
 	breaker        = gauge("larder_breaker_state", "1", "1 while calls to Redis are held back because too many failed, else 0.")
 	connected      = gauge("larder_connected", "1", "1 while Redis can be asked, else 0.")
-	coherence      = gauge("larder_coherence_mode", "1", "1 for how memory is kept coherent: tracking (pushes), ttl (the server does not push), none (no connection).", "mode")
+	coherence      = gauge("larder_coherence_mode", "1", "1 for how memory is kept coherent: tracking (pushes), ttl or validated (the server does not push), none (no connection).", "mode")
 	asOf           = gauge("larder_coherent_as_of_seconds", "s", "Age of the last heartbeat that Redis acknowledged; absent before the first.")
 )
 

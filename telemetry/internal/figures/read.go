@@ -146,7 +146,7 @@ func (r *reading) health(h larder.Health) {
 	if mode == "" {
 		mode = "none"
 	}
-	for _, m := range []string{"tracking", "ttl", "none"} {
+	for _, m := range []string{"tracking", "ttl", "validated", "none"} {
 		r.add(coherence, is(m == mode), m)
 	}
 	if h.CoherentFor >= 0 {
