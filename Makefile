@@ -120,8 +120,9 @@ bench-codecs: ## what could be the default JSON codec: times, allocations and fa
 	@go test ./bench -run '^$$' -bench '^BenchmarkJSON' -benchmem
 
 .PHONY: versions
-versions: ## two versions of a struct on one Redis for a minute of virtual time: errors, misses and loads counted
-	@go test . -count=1 -v -run 'TestChangedStruct|TestTwoVersions|TestTheLastVersion|TestLoadedAside'
+versions: deps ## a struct before and after a change on one Redis for VERSIONS (1m); renders the table of docs/resilience.md
+	@LARDER_VERSIONS=$(or $(VERSIONS),1m) go test ./acceptance -count=1 -v -run '^TestVersionsShareRedis$$' -timeout 30m
+	@go test . -count=1 -run 'TestChangedStruct|TestTwoVersions|TestTheLastVersion|TestLoadedAside'
 
 .PHONY: lint
 lint: ## golangci-lint with .golangci.yml over every module
