@@ -396,6 +396,9 @@ func (k *Keyspace[K, V]) concludeRefresh(a *candidate[K, V], op Op, reply Reply,
 		if reply.State != Busy || left <= 0 {
 			left = k.cache.opts.LeaseTime
 		}
+		if k.opts.Backoff > 0 { // should it fail, nobody waits longer than that
+			left = min(left, k.opts.Backoff)
+		}
 		k.pauseRefresh(a.r, left, nil)
 	}
 }

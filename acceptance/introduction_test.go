@@ -81,6 +81,10 @@ func steps(t *testing.T, path string) (all []step) {
 	return all
 }
 
+// patience is for how long a command may take: the first one compiles all there
+// is, perhaps beside other tests.
+const patience = 10 * time.Minute
+
 // session is the newcomer's terminal, with ports and folders that are free here.
 type session struct {
 	dir, addr, shop string
@@ -95,7 +99,7 @@ func (s *session) do(t *testing.T, command string) string {
 		s.start(t, line)
 		return ""
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	// The folder and what was exported last until the next command.
 	c := exec.CommandContext(ctx, "bash", "-ec", command+"\nprintf '\\0%s\\0%s' \"$PWD\" \"${LARDER:-}\"")
@@ -117,7 +121,7 @@ func (s *session) start(t *testing.T, command string) {
 	s.background.Dir, s.background.Env = s.dir, s.env
 	s.background.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	check(t, s.background.Start())
-	for until := time.Now().Add(3 * time.Minute); time.Now().Before(until); time.Sleep(50 * time.Millisecond) {
+	for until := time.Now().Add(patience); time.Now().Before(until); time.Sleep(50 * time.Millisecond) {
 		if c, err := net.Dial("tcp", s.addr); err == nil {
 			_ = c.Close()
 			return
