@@ -211,7 +211,7 @@ func ExampleCache_Stats() {
 	fmt.Printf("%d reads = %d from memory + %d loaded; %d loads, %d of them found nothing\n",
 		s.Reads, s.MemoryHits, s.Loaded, s.Loads, s.LoadNotFound)
 	// Output:
-	// level=INFO msg="larder: remote tier connected"
+	// level=INFO msg="larder: remote tier connected" mode=tracking
 	// loading suite 1
 	// loading suite 99
 	// 5 reads = 3 from memory + 2 loaded; 2 loads, 1 of them found nothing
