@@ -171,7 +171,7 @@ func (c *Cache) publishHeat(ctx context.Context, after time.Duration) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, c.opts.WriteTimeout)
 	defer cancel()
-	c.remote.Do(ctx, ops, make([]Reply, len(ops))) // says nothing about the breaker: nobody waits for it
+	c.send(ctx, ops, make([]Reply, len(ops))) // says nothing about the breaker: nobody waits for it
 }
 
 // ranksOf returns items with the counts that are certain.

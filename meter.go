@@ -26,6 +26,7 @@ var opNames = [meteredOps]string{
 	OpGet: "get", OpAcquire: "acquire", OpTakeover: "takeover", OpFill: "fill", OpRefill: "refill", OpRelease: "release",
 	OpRenew: "renew", OpSet: "set", OpSetNewer: "set_newer", OpDelete: "delete", OpHold: "hold", OpUnhold: "unhold",
 	OpGeneration: "generation", OpBirths: "births", OpTagsSince: "tags_since", OpInspect: "inspect", OpExpire: "expire",
+	OpLock: "lock", OpRank: "rank", OpRanks: "ranks",
 	opBeat: "beat", opConfirm: "confirm", opDeleteMatching: "delete_matching", opOther: "other",
 }
 

@@ -6,8 +6,10 @@ import (
 	"io"
 	"log/slog"
 	"path/filepath"
+	"strconv"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/larder-go/larder"
 	"github.com/larder-go/larder/dashboard"
@@ -133,6 +135,35 @@ func TestKeysInRedis(t *testing.T) {
 	} {
 		if got, err := redis.Command("EXISTS", "qa:"+key); err != nil || got != "1" {
 			t.Errorf("EXISTS %s is %q, %v", key, got, err)
+		}
+	}
+}
+
+// compared is a store that compares everything alike.
+type compared struct {
+	dashboard.Store
+	answer dashboard.Comparison
+}
+
+func (s *compared) Compare(context.Context, int64, int64) (dashboard.Comparison, error) {
+	return s.answer, nil
+}
+
+// A comparison of executions that have ended lives longest: nothing but an
+// invalidation changes it.
+func TestComparisonsLiveByTheStateOfTheirExecutions(t *testing.T) {
+	redis := lardertest.StartRedis(t)
+	inner := &compared{answer: dashboard.Comparison{Base: dashboard.Execution{Status: dashboard.StatusPassed}}}
+	s := cached(t, inner, overRedis(t, redis, "qa"), cachedstore.Options{LongTTL: time.Hour, ExtendedTTL: 5 * time.Hour})
+	for head, want := range map[dashboard.Status]time.Duration{dashboard.StatusRunning: time.Hour, dashboard.StatusFailed: 5 * time.Hour} {
+		inner.answer.Head.Status = head
+		if _, err := s.Compare(t.Context(), 1, int64(want.Hours())); err != nil {
+			t.Fatal(err)
+		}
+		key := fmt.Sprintf("qa:compare:1:%.0f", want.Hours())
+		left, err := redis.Command("TTL", key)
+		if n, _ := strconv.Atoi(left); err != nil || n < int(want.Seconds())-60 || n > int(want.Seconds())+60 {
+			t.Errorf("%s: TTL %s is %s, %v; want %v", head, key, left, err, want)
 		}
 	}
 }

@@ -75,10 +75,14 @@ func (s *Store) declareInsights() error {
 		return s.inner.History(ctx, k.id, k.limit)
 	})
 	s.spaces.compare, errs[1] = declareRead(s, "compare", larder.KeyspaceOptions[compareKey, dashboard.Comparison]{
-		TTL: s.options.ShortTTL, Tags: always[compareKey](tagResults, tagExecutions, tagCases, tagSuiteNames),
+		TTL: s.options.LongTTL, Tags: always[compareKey](tagResults, tagExecutions, tagCases, tagSuiteNames),
 		AppendKey: func(dst []byte, k compareKey) []byte { return k.append(dst) },
 	}, func(ctx context.Context, k compareKey) (dashboard.Comparison, error) {
-		return s.inner.Compare(ctx, k.base, k.head)
+		c, err := s.inner.Compare(ctx, k.base, k.head)
+		if err == nil && c.Base.Status.Finished() && c.Head.Status.Finished() {
+			larder.LoadFrom(ctx).TTL(s.options.ExtendedTTL)
+		}
+		return c, err
 	})
 	return errors.Join(errs[:]...)
 }

@@ -32,6 +32,12 @@ type Options struct {
 	ShortTTL time.Duration
 	// MediumTTL is the TTL of suites, cases and their lists. Default larder.MediumTTL.
 	MediumTTL time.Duration
+	// LongTTL is the TTL of comparisons of executions of which one has not ended.
+	// Default larder.LongTTL.
+	LongTTL time.Duration
+	// ExtendedTTL is the TTL of comparisons of executions that have both ended.
+	// Default larder.ExtendedTTL.
+	ExtendedTTL time.Duration
 	// Exact makes every read exact, as dashboard.WithExact does for one. Default:
 	// a read may be as old as larder.Options.MaxStaleness.
 	Exact bool
@@ -77,6 +83,7 @@ func New(inner dashboard.Store, cache *larder.Cache, options Options) (*Store, e
 		options.Logger = slog.Default()
 	}
 	options.ShortTTL, options.MediumTTL = cmp.Or(options.ShortTTL, larder.ShortTTL), cmp.Or(options.MediumTTL, larder.MediumTTL)
+	options.LongTTL, options.ExtendedTTL = cmp.Or(options.LongTTL, larder.LongTTL), cmp.Or(options.ExtendedTTL, larder.ExtendedTTL)
 	s := &Store{inner: inner, cache: cache, options: options}
 	if err := s.declare(); err != nil {
 		return nil, err

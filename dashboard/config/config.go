@@ -59,11 +59,13 @@ type Cache struct {
 	TTL          TTL
 	ReadTimeout  time.Duration // of one call to Redis; 0: the library's default
 	MaxValue     int64         // largest cached value in bytes; 0: the library's default
+	CompressMin  int64         // smallest compressed value in bytes; negative: none is
+	KeyFile      string        // path of the keys for encryption; empty: none
 }
 
 // TTL holds the time-to-live classes that the dashboard uses.
 type TTL struct {
-	Short, Medium, Default time.Duration
+	Short, Medium, Long, Extended, Default time.Duration
 }
 
 // Redis holds the REDIS_ variables as far as they are checked and shown here.
@@ -75,11 +77,14 @@ type Redis struct {
 	Username string
 	Password string
 	DB       int
+	Several  string // addresses of Sentinels or of nodes of a cluster; win over Host and Port
 }
 
 // Explicit reports whether somebody named a Redis; if not, the default address
 // is tried and its absence is no fault.
-func (r Redis) Explicit() bool { return r.URL != "" || r.Host != "localhost" || r.Port != 6379 }
+func (r Redis) Explicit() bool {
+	return r.URL != "" || r.Several != "" || r.Host != "localhost" || r.Port != 6379
+}
 
 // Env is where variables come from: os.LookupEnv in a process.
 type Env func(name string) (value string, ok bool)
@@ -101,6 +106,13 @@ func (e *Error) Error() string {
 	}
 	fmt.Fprintf(&b, "; example: %s=%s", e.Variable, e.Example)
 	return b.String()
+}
+
+// Fault returns the error of a variable whose value passed Load and was found
+// bad where it is used. It panics if there is no such variable.
+func Fault(name, value string, cause error) *Error {
+	v := describe(name)
+	return &Error{Variable: name, Value: value, Form: v.Form, Example: v.Example, Reason: cause.Error()}
 }
 
 // Load reads and checks all variables. The error joins an *Error per bad one.

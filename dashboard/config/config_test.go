@@ -3,6 +3,7 @@ package config
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -24,8 +25,8 @@ func TestAnEmptyEnvironmentIsTheDocumentedDefault(t *testing.T) {
 	if c.Addr != "127.0.0.1:8000" || c.Database != (Database{"sqlite", "qadash-data/qadash.db"}) || c.RequiresToken() {
 		t.Errorf("got %+v", c)
 	}
-	want := TTL{time.Minute, 10 * time.Minute, 5 * time.Minute}
-	if c.Cache.TTL != want || c.Cache.MemoryBytes != 64<<20 || !c.Cache.Enabled || c.Cache.Namespace != "qadash" {
+	want := TTL{time.Minute, 10 * time.Minute, time.Hour, 24 * time.Hour, 5 * time.Minute}
+	if c.Cache.TTL != want || c.Cache.MemoryBytes != 64<<20 || !c.Cache.Enabled || c.Cache.Namespace != "qadash" || c.Cache.CompressMin != 1024 || c.Cache.KeyFile != "" {
 		t.Errorf("cache: got %+v", c.Cache)
 	}
 	if c.Redis != (Redis{Host: "localhost", Port: 6379}) || c.Redis.Explicit() || len(c.Warnings) != 0 {
@@ -71,9 +72,9 @@ func TestABadValueNamesVariableFormAndExample(t *testing.T) {
 		"CACHE_NAMESPACE":     {"a b", "a:b", strings.Repeat("n", 65)},
 		"CACHE_MEMORY_BYTES":  {"-1", "64MB", "lots", "99999999999999999999", "9999999GiB"},
 		"CACHE_MAX_STALENESS": {"0", "-1s", "soon"},
-		"CACHE_TTL_SHORT":     {"0s", "1 minute"}, "CACHE_TTL_MEDIUM": {"x"}, "CACHE_TTL_DEFAULT": {"x"},
-		"CACHE_READ_TIMEOUT": {"50mss"}, "CACHE_MAX_VALUE": {"1 Mio"},
-		"REDIS_URL": {"http://h", "localhost:6379"}, "REDIS_HOST": {"a b"}, "REDIS_PORT": {"0", "65536", "redis"}, "REDIS_DB": {"-1", "a"},
+		"CACHE_TTL_SHORT":     {"0s", "1 minute"}, "CACHE_TTL_MEDIUM": {"x"}, "CACHE_TTL_LONG": {"-1h", "1d"}, "CACHE_TTL_EXTENDED": {"0"}, "CACHE_TTL_DEFAULT": {"x"},
+		"CACHE_READ_TIMEOUT": {"50mss"}, "CACHE_MAX_VALUE": {"1 Mio"}, "CACHE_COMPRESS_MIN": {"0", "-1", "none", "1kB"},
+		"REDIS_URL": {"http://h", "localhost:6379", "redis://h:x"}, "REDIS_SENTINEL_ADDRS": {"redis://s1", ","}, "REDIS_CLUSTER_ADDRS": {"me@n1", " , "}, "REDIS_HOST": {"a b"}, "REDIS_PORT": {"0", "65536", "redis"}, "REDIS_DB": {"-1", "a"},
 		"REDIS_TRACKING_TABLE_MAX_KEYS": {"0", "many"}, "REDIS_UNTRACKED": {"never"},
 	}
 	for name, values := range bad {
@@ -86,9 +87,44 @@ func TestABadValueNamesVariableFormAndExample(t *testing.T) {
 		}
 	}
 	for _, v := range Variables() { // those that accept any text, or are checked where the connection is made, are named here
-		if bad[v.Name] == nil && v.Name != "REDIS_USERNAME" && v.Name != "REDIS_PASSWORD" && !strings.HasPrefix(v.Name, "REDIS_TLS") {
+		elsewhere := []string{"CACHE_KEY_FILE", "REDIS_USERNAME", "REDIS_PASSWORD", "REDIS_SENTINEL_MASTER", "REDIS_SENTINEL_USERNAME", "REDIS_SENTINEL_PASSWORD"}
+		if bad[v.Name] == nil && !slices.Contains(elsewhere, v.Name) && !strings.HasPrefix(v.Name, "REDIS_TLS") {
 			t.Errorf("%s has no bad value in this test", v.Name)
 		}
+	}
+}
+
+// The words of the library's options are the words of the variables.
+func TestWhatTheCacheIsToldIsWhatWasSet(t *testing.T) {
+	c, err := Load(env("CACHE_COMPRESS_MIN", "4KiB", "CACHE_KEY_FILE", "/keys", "CACHE_TTL_LONG", "2h", "CACHE_TTL_EXTENDED", "7200"))
+	if err != nil || c.Cache.CompressMin != 4096 || c.Cache.KeyFile != "/keys" || c.Cache.TTL.Long != 2*time.Hour || c.Cache.TTL.Extended != 2*time.Hour {
+		t.Errorf("got %+v, %v", c.Cache, err)
+	}
+	if c, err := Load(env("CACHE_COMPRESS_MIN", "off")); err != nil || c.Cache.CompressMin != -1 {
+		t.Errorf("off: got %d, %v", c.Cache.CompressMin, err)
+	}
+	for _, pair := range [][2]string{{"REDIS_SENTINEL_ADDRS", "s1,s2:26380"}, {"REDIS_CLUSTER_ADDRS", "n1:6379, n2"},
+		{"REDIS_URL", "redis+sentinel://s1:26379,s2/mymaster"}, {"REDIS_URL", "valkey://h"}} {
+		if c, err := Load(env(pair[0], pair[1])); err != nil || !c.Redis.Explicit() {
+			t.Errorf("%s=%s: explicit %v, %v", pair[0], pair[1], c.Redis.Explicit(), err)
+		}
+	}
+}
+
+// What operators read is what the program reads.
+func TestTheDocumentedTableIsThatOfTheProgram(t *testing.T) {
+	text, err := os.ReadFile("../../docs/operations.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(text), "<!-- qadash config --table -->\n")
+	got, _, found := strings.Cut(rest, "<!-- end -->")
+	var want strings.Builder
+	if err := Table(&want); err != nil {
+		t.Fatal(err)
+	}
+	if !found || got != want.String() {
+		t.Errorf("the table in docs/operations.md differs from that of qadash config --table:\n%s", want.String())
 	}
 }
 

@@ -142,6 +142,26 @@ func (r *reader) bytes(name string) int64 {
 	return n * unit
 }
 
+// compressMin is bytes from 1, or -1 for off.
+func (r *reader) compressMin(name string) int64 {
+	v, _ := r.raw(name)
+	if v == "off" {
+		return -1
+	}
+	faults := len(r.faults)
+	n := r.bytes(name)
+	if n == 0 && len(r.faults) == faults {
+		r.fault(name, v, "")
+	}
+	return n
+}
+
+// plain returns text that is checked where it is used.
+func (r *reader) plain(name string) string {
+	v, _ := r.raw(name)
+	return v
+}
+
 // secret reads NAME or the file that NAME_FILE names, never both.
 func (r *reader) secret(name string) string {
 	v, direct := r.raw(name)
@@ -179,9 +199,12 @@ func (r *reader) cache() Cache {
 		Namespace:    namespace,
 		MemoryBytes:  r.bytes("CACHE_MEMORY_BYTES"),
 		MaxStaleness: r.duration("CACHE_MAX_STALENESS"),
-		TTL:          TTL{Short: r.duration("CACHE_TTL_SHORT"), Medium: r.duration("CACHE_TTL_MEDIUM"), Default: r.duration("CACHE_TTL_DEFAULT")},
-		ReadTimeout:  r.duration("CACHE_READ_TIMEOUT"),
-		MaxValue:     r.bytes("CACHE_MAX_VALUE"),
+		TTL: TTL{Short: r.duration("CACHE_TTL_SHORT"), Medium: r.duration("CACHE_TTL_MEDIUM"), Long: r.duration("CACHE_TTL_LONG"),
+			Extended: r.duration("CACHE_TTL_EXTENDED"), Default: r.duration("CACHE_TTL_DEFAULT")},
+		ReadTimeout: r.duration("CACHE_READ_TIMEOUT"),
+		MaxValue:    r.bytes("CACHE_MAX_VALUE"),
+		CompressMin: r.compressMin("CACHE_COMPRESS_MIN"),
+		KeyFile:     r.plain("CACHE_KEY_FILE"),
 	}
 }
 
@@ -190,13 +213,23 @@ func (r *reader) redis() Redis {
 	if strings.ContainsAny(host, " /\t\n") {
 		r.fault("REDIS_HOST", host, "")
 	}
-	username, _ := r.raw("REDIS_USERNAME")
+	username := r.plain("REDIS_USERNAME")
 	r.number("REDIS_TRACKING_TABLE_MAX_KEYS", 1, 1<<40) // the library reads it again
 	r.word("REDIS_UNTRACKED", "ttl", "validated")
 	return Redis{
 		URL: r.redisURL("REDIS_URL"), Host: host, Port: r.number("REDIS_PORT", 1, 65535), Username: username,
 		Password: r.redisPassword("REDIS_PASSWORD"), DB: r.number("REDIS_DB", 0, 1023),
+		Several: r.addresses("REDIS_SENTINEL_ADDRS") + r.addresses("REDIS_CLUSTER_ADDRS"),
 	}
+}
+
+// addresses checks a list roughly; the library reads it again.
+func (r *reader) addresses(name string) string {
+	v, _ := r.raw(name)
+	if v != "" && (strings.ContainsAny(v, "/@") || strings.Trim(v, ", ") == "") {
+		r.fault(name, v, "")
+	}
+	return v
 }
 
 func (r *reader) redisURL(name string) string {
@@ -204,12 +237,12 @@ func (r *reader) redisURL(name string) string {
 	if v == "" {
 		return ""
 	}
-	u, err := url.Parse(v)
-	scheme := ""
-	if err == nil {
-		scheme, _, _ = strings.Cut(u.Scheme, "+")
+	scheme, _, ok := strings.Cut(v, "://")
+	kind, _, several := strings.Cut(scheme, "+") // of lists of hosts package url knows nothing
+	if _, err := url.Parse(v); !several && err != nil {
+		ok = false
 	}
-	if !slices.Contains([]string{"redis", "rediss", "unix"}, scheme) {
+	if !ok || !slices.Contains([]string{"redis", "rediss", "unix", "valkey", "valkeys"}, kind) {
 		r.fault(name, v, "")
 	}
 	return v

@@ -57,9 +57,14 @@ func (b *backend) addCache(ctx context.Context, c config.Config, log *slog.Logge
 	if err := redis.Validate(); err != nil {
 		return &configError{err}
 	}
+	keys, err := keyRing(c.Cache)
+	if err != nil {
+		return err
+	}
 	cache, err := redistier.Open(ctx, redis, larder.Options{
 		Namespace: c.Cache.Namespace, MemoryBytes: c.Cache.MemoryBytes, MaxStaleness: c.Cache.MaxStaleness, ReadTimeout: c.Cache.ReadTimeout,
-		MaxValueBytes: int(c.Cache.MaxValue), DefaultTTL: c.Cache.TTL.Default, Logger: log,
+		MaxValueBytes: int(c.Cache.MaxValue), CompressMin: int(c.Cache.CompressMin), Keys: keys,
+		DefaultTTL: c.Cache.TTL.Default, Logger: log,
 	})
 	if err != nil {
 		return &configError{err}
@@ -69,7 +74,8 @@ func (b *backend) addCache(ctx context.Context, c config.Config, log *slog.Logge
 	if err != nil {
 		return err
 	}
-	options := cachedstore.Options{Logger: log, Outbox: box, ShortTTL: c.Cache.TTL.Short, MediumTTL: c.Cache.TTL.Medium}
+	options := cachedstore.Options{Logger: log, Outbox: box, ShortTTL: c.Cache.TTL.Short, MediumTTL: c.Cache.TTL.Medium,
+		LongTTL: c.Cache.TTL.Long, ExtendedTTL: c.Cache.TTL.Extended}
 	if c.Database.Driver == "sqlite" {
 		options.Rows = larder.MemoryOnly // a row of the embedded database is nearer than Redis
 	}
@@ -86,6 +92,18 @@ func (b *backend) addCache(ctx context.Context, c config.Config, log *slog.Logge
 		b.line = "memory alone until Redis appears at " + redis.Address
 	}
 	return err
+}
+
+// keyRing reads the keys that values are encrypted with; nil for none.
+func keyRing(c config.Cache) (*larder.KeyRing, error) {
+	if !c.Enabled || c.KeyFile == "" {
+		return nil, nil
+	}
+	keys, err := larder.ReadKeyFile(c.KeyFile)
+	if err != nil {
+		return nil, &configError{config.Fault("CACHE_KEY_FILE", c.KeyFile, err)}
+	}
+	return keys, nil
 }
 
 // closed is the error of a cache that ends. What Redis did not confirm until now is

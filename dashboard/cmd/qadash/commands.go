@@ -62,8 +62,11 @@ func printConfig(_ context.Context, args []string, s streams) error {
 	if *table {
 		return config.Table(s.out)
 	}
-	_, err := config.Load(s.env)
+	c, err := config.Load(s.env)
 	if err != nil {
+		return err
+	}
+	if _, err := keyRing(c.Cache); err != nil {
 		return err
 	}
 	return config.Print(s.out, s.env)
