@@ -19,10 +19,10 @@ import (
 // expectations are what the reader of docs/introduction.md is told to see after
 // a command, by its beginning and how often it was given before.
 var expectations = []struct{ command, output string }{
-	{"curl -s -F file=@junit.xml", `"total":3`},
+	{"curl -s -F file=@junit.xml", `"total_tests":3`},
 	{"curl -s http://127.0.0.1:8000/api/v1/dashboard/stats", `"total_cases":3`},
 	{"curl -s http://127.0.0.1:8000/api/v1/dashboard/stats", `"total_cases":3`},
-	{"curl -s -F file=@junit.xml", `"total":3`},
+	{"curl -s -F file=@junit.xml", `"total_tests":3`},
 	{"curl -s http://127.0.0.1:8000/api/v1/dashboard/stats", `"total_cases":6`},
 	{"curl -s http://127.0.0.1:8000/api/v1/cache", `"keyspaces"`},
 	{"go run .", "memory 2 redis 0 loads 1"},
