@@ -204,7 +204,7 @@ func newProgram(getenv func(string) string) (*program, error) {
 		add(p, "large", larder.KeyspaceOptions[string, string]{Encryption: never}, func(string) (string, error) { return strings.Repeat("large ", 1000), nil }),
 		add(p, "secret", larder.KeyspaceOptions[string, string]{}, func(key string) (string, error) { return "secret of " + key, nil }),
 		add(p, "local", larder.KeyspaceOptions[string, string]{Encryption: never, Tiers: larder.MemoryOnly}, func(key string) (string, error) { return key, nil }),
-		add(p, "nothing", larder.KeyspaceOptions[string, string]{Encryption: never}, func(string) (string, error) { return "", larder.ErrNotFound }),
+		add(p, "nothing", larder.KeyspaceOptions[string, string]{Encryption: never, NegativeTTL: time.Hour}, func(string) (string, error) { return "", larder.ErrNotFound }),
 	)
 	return p, err
 }
