@@ -3,6 +3,7 @@ package browsertest
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -95,7 +96,8 @@ func (b *Browser) Run(actions ...chromedp.Action) {
 // Open goes to a path and waits until the scripts ran.
 func (b *Browser) Open(path string) {
 	b.t.Helper()
-	b.Run(chromedp.Navigate(b.URL+path), chromedp.Poll(`document.readyState === 'complete' && !!window.htmx`, nil))
+	b.Run(chromedp.Navigate(b.URL + path))
+	b.Until(`document.readyState === 'complete' && !!window.htmx`)
 }
 
 // Resize sets the width of the window in pixels, narrow ones as those of phones
@@ -121,13 +123,17 @@ func (b *Browser) Picture() (png []byte) {
 	return png
 }
 
+// patience is for how long the page may take to show what is waited for.
+const patience = 45 * time.Second
+
 // Until waits for an expression of the page to become true, also across the
-// loading of another page.
+// loading of another page. It asks anew each time: what polls inside of a page
+// may end with the page, or sleep while another is painted.
 func (b *Browser) Until(expression string) {
 	b.t.Helper()
-	deadline := time.Now().Add(10 * time.Second)
+	deadline := time.Now().Add(patience)
 	for {
-		err := chromedp.Run(b.ctx, chromedp.Poll(expression, nil, chromedp.WithPollingTimeout(time.Until(deadline))))
+		err := b.holds(expression)
 		if err == nil {
 			return
 		}
@@ -136,7 +142,20 @@ func (b *Browser) Until(expression string) {
 			_ = chromedp.Run(b.ctx, chromedp.Evaluate(`location.href + '\n' + document.querySelector('main').innerText`, &last))
 			b.t.Fatalf("never true: %s: %v\n%s", expression, err, last)
 		}
+		time.Sleep(20 * time.Millisecond)
 	}
+}
+
+var errNotYet = errors.New("it is not")
+
+func (b *Browser) holds(expression string) error {
+	ctx, cancel := context.WithTimeout(b.ctx, patience/10)
+	defer cancel()
+	var yes bool
+	if err := chromedp.Run(ctx, chromedp.Evaluate("!!("+expression+")", &yes)); err != nil || yes {
+		return err
+	}
+	return errNotYet
 }
 
 // Drop drops files onto the page as a hand would.
