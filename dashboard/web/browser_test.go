@@ -53,7 +53,8 @@ func TestPeriodsAreAddresses(t *testing.T) {
 	b := browsertest.New(t, newPages(t, store))
 	current := func(days string) {
 		t.Helper()
-		b.Until(fmt.Sprintf(`document.querySelector('.chips [aria-current]')?.innerText === '%s days'`, days))
+		// Who goes on before the page has loaded finds nobody who listens.
+		b.Until(fmt.Sprintf(`document.readyState === 'complete' && document.querySelector('.chips [aria-current]')?.innerText === '%s days'`, days))
 	}
 	b.Open("/")
 	current("30")
