@@ -135,6 +135,7 @@ func (b *Browser) Until(expression string) {
 	for {
 		err := b.holds(expression)
 		if err == nil {
+			time.Sleep(100 * time.Millisecond) // a few frames: what was changed is painted and takes keys
 			return
 		}
 		if time.Now().After(deadline) || b.ctx.Err() != nil {
