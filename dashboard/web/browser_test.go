@@ -91,7 +91,7 @@ func TestRowsAreReachedByKeys(t *testing.T) {
 	b.Run(chromedp.KeyEvent("j"), chromedp.KeyEvent("j"))
 	b.Until(`document.activeElement === [...document.querySelectorAll('tbody tr')].map(r => r.querySelector('a')).filter(Boolean)[1]`)
 	b.Run(chromedp.KeyEvent("k"), chromedp.KeyEvent("\r"))
-	b.Until(`location.pathname !== '/suites'`)
+	b.Until(`location.pathname !== '/suites' && document.readyState === 'complete' && !!window.htmx`)
 	b.Run(chromedp.KeyEvent("?"))
 	b.Until(`document.querySelector('#keys').open && document.activeElement.innerText === 'Close'`)
 	b.Run(chromedp.KeyEvent("\x1b"))
