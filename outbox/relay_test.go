@@ -243,7 +243,7 @@ func TestNonsenseInTheTableStays(t *testing.T) {
 		calls := r.numCalls()
 		eventually(t, "more polls", func() bool { return r.numCalls() > calls+5 })
 		add(t, db, b, larder.Tag("better"))
-		eventually(t, "the next one", func() bool { return r.confirmed("tag:better") == 1 })
+		eventually(t, "the next one", func() bool { return r.confirmed("tag:better") == 1 && len(stored(t, db)) == 6 })
 		if got := stored(t, db); len(got) != 6 || b.Stats().Refused != 6 {
 			t.Fatalf("left %q, stats %+v", got, b.Stats())
 		}
