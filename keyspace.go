@@ -232,6 +232,11 @@ func (r *request[K, V]) addTag(c *Cache, tag string) bool {
 	return true
 }
 
+// lacks reports whether one of tags is not among those the request knows.
+func (r *request[K, V]) lacks(tags []string) bool {
+	return slices.ContainsFunc(tags, func(tag string) bool { return indexOf(r.tags, tag) < 0 })
+}
+
 // tagAt returns where in deps the first of tags stands.
 func (r *request[K, V]) tagAt() int { return len(r.deps) - len(r.tags) }
 

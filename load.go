@@ -295,6 +295,9 @@ func (k *Keyspace[K, V]) store(ctx context.Context, f *flight.Flight[guard, outc
 		ttl = k.opts.TTL
 	}
 	if ttl < 0 || !keep || p.kind == bypassPending || p.kind == bypassHeld {
+		if r.lacks(tags) {
+			o.evidence = clock.Never // see endFlight
+		}
 		return nil, false
 	}
 	o.life = k.spanOf(ttl, o.negative)

@@ -275,6 +275,50 @@ func TestDynamicTagInvalidatedBeforeItIsLearned(t *testing.T) {
 	}
 }
 
+// The same where the loaded value is stored nowhere.
+//
+//  1. a Get leads a flight whose value will not be stored: it may not be, or
+//     the loader will say so; its loader reads the source
+//  2. the source changes and this process invalidates the tag, unconfirmed
+//  3. another Get joins
+//  4. the loader says that its value depends on the tag
+func TestDynamicTagOfAValueThatIsNotStored(t *testing.T) {
+	for name, test := range map[string]struct{ readOnly, refuses bool }{
+		"an invalidation is pending": {readOnly: true},
+		"the loader stores nothing":  {refuses: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inRig(t, 1, func(r *rig) {
+				a := r.nodes[0]
+				k, load := dynamic(a)
+				if test.refuses {
+					load = func(ctx context.Context, key string) (int, error) {
+						v, err := r.src.load(ctx, key)
+						larder.LoadFrom(ctx).Tag("of-" + key)
+						larder.LoadFrom(ctx).DoNotStore()
+						return v, err
+					}
+				}
+				r.server.SetReadOnly(test.readOnly)
+				if err := a.cache.Invalidate(r.ctx, k.Key("k")); test.readOnly != (err != nil) {
+					t.Fatalf("Invalidate: %v", err)
+				}
+				gate := r.src.slow("k")
+				slow := a.beginWith(k, "k", load)
+				<-gate.entered
+				want := r.src.change("k")
+				if err := a.cache.Invalidate(r.ctx, larder.Tag("of-k")); test.readOnly != (err != nil) {
+					t.Fatalf("Invalidate: %v", err)
+				}
+				late := a.beginWith(k, "k", load)
+				gate.pass()
+				slow.brings(t, want-1) // its Get overlaps the invalidation
+				late.brings(t, want)
+			})
+		})
+	}
+}
+
 // beginWith is begin with a loader of its own.
 func (n *node) beginWith(k *larder.Keyspace[string, int], key string, load larder.Loader[string, int]) *began {
 	b := &began{done: make(chan struct{})}
