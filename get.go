@@ -464,7 +464,7 @@ func (k *Keyspace[K, V]) judgeGenerations(ctx context.Context, r *request[K, V],
 	if !l.again(ctx, k.cache, r.deps) || !l.epoch.Alive() {
 		return verdictError
 	}
-	if k.cache.pending.has(r.entry, r.deps) {
+	if k.cache.pending.has(r.entry, r.deps) { // after the tickets; see Cache.remove
 		return verdictError
 	}
 	if r.matches(l, e) {

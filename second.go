@@ -2,6 +2,7 @@ package larder
 
 import (
 	"context"
+	"slices"
 
 	"github.com/larder-go/larder/internal/clock"
 )
@@ -13,10 +14,11 @@ import (
 type secondLook struct {
 	all   func() []string        // what all keys of the batch depend on
 	found map[string]*generation // nil until the reading
+	doubt []string               // whose invalidation was not confirmed when the reading was sent
 }
 
 // again sets l.gens to generations read after l.reply was there, and reports
-// whether that succeeded.
+// whether that succeeded and they can be relied on.
 func (l *look) again(ctx context.Context, c *Cache, deps []string) bool {
 	s := l.second
 	if s == nil {
@@ -32,6 +34,9 @@ func (l *look) again(ctx context.Context, c *Cache, deps []string) bool {
 		return false
 	}
 	for i, dep := range deps {
+		if slices.Contains(s.doubt, dep) {
+			return false
+		}
 		l.gens[i] = s.found[dep]
 	}
 	return true
@@ -47,6 +52,12 @@ func (s *secondLook) missing(deps []string) (ask []string) {
 }
 
 func (s *secondLook) read(ctx context.Context, c *Cache, ask []string) bool {
+	// Whoever looks only when the answer is there may come after the confirmation.
+	for _, dep := range ask {
+		if c.pending.has(dep, nil) {
+			s.doubt = append(s.doubt, dep)
+		}
+	}
 	gens := make([]*generation, len(ask))
 	sent := clock.Now()
 	reply := c.gens.read(c.readContext(ctx, sent), ask, gens, "")

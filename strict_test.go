@@ -3,6 +3,8 @@ package larder_test
 import (
 	"context"
 	"errors"
+	"slices"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -315,6 +317,71 @@ func TestDynamicTagOfAValueThatIsNotStored(t *testing.T) {
 				slow.brings(t, want-1) // its Get overlaps the invalidation
 				late.brings(t, want)
 			})
+		})
+	}
+}
+
+// P4 with an entry whose tags this process learns from it: what the process has
+// invalidated is not served, although the invalidation is confirmed meanwhile.
+//
+//  1. the source changes; this process invalidates a tag, unconfirmed
+//  2. a Get finds an entry that carries the tag, and reads its generation
+//  3. the invalidation is carried out again and confirmed
+//  4. the answer of step 2 arrives, and nothing is pending
+func TestPendingDynamicTagIsConfirmedDuringTheLook(t *testing.T) {
+	inRig(t, 1, func(r *rig) {
+		b := r.nodes[0]
+		kb, loadB := dynamic(b)
+		for range 2 {
+			if _, err := kb.Get(r.ctx, "k", loadB); err != nil {
+				t.Fatal(err)
+			}
+		}
+		late := &lateRemote{Remote: lardertest.NewRemote(lardertest.RemoteOptions{}, r.server), reached: make(chan struct{}), open: make(chan struct{})}
+		late.key = late.TagKey("of-k")
+		cache, err := larder.NewWithRemote(r.ctx, late, larder.Options{MaxStaleness: tolerance})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() {
+			if err := cache.Close(); err != nil {
+				t.Error(err)
+			}
+		}()
+		a := &node{rig: r, remote: late.Remote, cache: cache}
+		k, load := dynamic(a)
+
+		r.server.SetReadOnly(true)
+		want := r.src.change("k")
+		if err := cache.Invalidate(r.ctx, larder.Tag("of-k")); !errors.Is(err, larder.ErrPending) {
+			t.Fatalf("Invalidate: %v", err)
+		}
+		get := a.beginWith(k, "k", load)
+		<-late.reached
+		r.server.SetReadOnly(false)
+		r.pass(2 * tolerance)
+		if n := cache.Health().Pending; n != 0 {
+			t.Fatalf("%d keys pending", n)
+		}
+		close(late.open)
+		get.brings(t, want)
+	})
+}
+
+// lateRemote returns the first reading of a key when it may.
+type lateRemote struct {
+	*lardertest.Remote
+	key           string
+	once          sync.Once
+	reached, open chan struct{}
+}
+
+func (l *lateRemote) Do(ctx context.Context, ops []larder.Op, replies []larder.Reply) {
+	l.Remote.Do(ctx, ops, replies)
+	if slices.ContainsFunc(ops, func(op larder.Op) bool { return op.Kind == larder.OpGet && op.Key == l.key }) {
+		l.once.Do(func() {
+			close(l.reached)
+			<-l.open
 		})
 	}
 }
