@@ -47,6 +47,11 @@ var setText string
 //go:embed scripts/set_keeping.lua
 var setKeepingText string
 
+// Part of scripts that read values.
+//
+//go:embed scripts/uvarint.lua
+var uvarintText string
+
 //go:embed scripts/set_newer.lua
 var setNewerText string
 
@@ -104,13 +109,13 @@ var (
 	renewScript         = newScript(renewText)
 	setScript           = newScript(setText)
 	setKeepingScript    = newScript(setKeepingText)
-	setNewerScript      = newScript(setNewerText)
+	setNewerScript      = newScript(uvarintText + setNewerText)
 	deleteKeepingScript = newScript(deleteKeepingText)
 	holdScript          = newScript(holdText)
 	generationScript    = newScript(generationText)
 	birthsScript        = newScript(birthsText)
 	tagsSinceScript     = newScript(tagsSinceText)
-	expireScript        = newScript(expireText)
+	expireScript        = newScript(uvarintText + expireText)
 	inspectScript       = newScript(inspectText)
 	lockScript          = newScript(lockText)
 	rankScript          = newScript(rankText)

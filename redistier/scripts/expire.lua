@@ -11,21 +11,6 @@ if kind ~= 0xFA then
   return 0
 end
 
--- numbers below 2^53 are exact
-local function uvarint(at)
-  local n, scale = 0, 1
-  for i = at, at + 9 do
-    local b = string.byte(v, i)
-    if not b then
-      return nil
-    end
-    if b < 128 then
-      return n + b * scale, i + 1
-    end
-    n, scale = n + (b - 128) * scale, scale * 128
-  end
-end
-
 local flags, head = string.byte(v, 2), 3
 if flags and flags >= 128 then
   head = 4
@@ -39,7 +24,7 @@ for i = head + 8, head + 12 do
 end
 local soft = math.floor(flags / 16) % 2 == 1
 if soft then
-  old, rest = uvarint(rest)
+  old, rest = uvarint(v, rest)
 end
 if not old then
   return redis.call('DEL', KEYS[1])

@@ -1,20 +1,6 @@
 -- KEYS[1] entry; ARGV[1] value, ARGV[2] its life in ms, ARGV[3] its version as 8 bytes
 -- 1: changed; 0: refused
 -- The layout of a value is that of package frame.
-local function uvarint(s, at)
-  local n, scale = 0, 1
-  for i = at, at + 9 do
-    local b = string.byte(s, i)
-    if not b then
-      return nil
-    end
-    if b < 128 then
-      return n + b * scale, i + 1
-    end
-    n, scale = n + (b - 128) * scale, scale * 128
-  end
-end
-
 local function has(flags, bit)
   return math.floor(flags / bit) % 2 == 1
 end
