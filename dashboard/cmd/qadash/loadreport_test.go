@@ -12,7 +12,7 @@ import (
 const loadPreface = `# Performance of the dashboard
 
 Written by ` + "`make bench-dashboard`" + `: one ` + "`qadash`" + ` process on one core (` + "`GOMAXPROCS=1`" + `), the load generator beside it on the same machine, over
-loopback. Times are those of whole HTTP requests, from the instant at which a request was due.
+loopback. Times are those of whole HTTP requests, and server and generator share the machine.
 
 `
 
@@ -45,14 +45,15 @@ func renderLoad(results []loadResult) string {
 
 func (r loadResult) renderLoads(b *strings.Builder) {
 	m := r.loads[r.names[0]]
-	fmt.Fprintf(b, "\n### %d requests per second over all reads\n\n| | answered | p50 | p99 | p99.9 | longest | CPU | allocations | bytes |\n|---|---:|---:|---:|---:|---:|---:|---:|---:|\n",
+	fmt.Fprintf(b, "\n### %d requests per second over all reads\n\n| | answered | p50 | p99 | p99.9 | longest | CPU | allocations | bytes | generator late | its CPU |\n|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|\n",
 		int(float64(m.asked)/wholeLoad.during.Seconds()+0.5))
 	for _, name := range r.names {
 		m := r.loads[name]
-		fmt.Fprintf(b, "| %s | %.0f %% | %s | %s | %s | %s | %.0f %% | %.0f | %.0f |\n", name, 100*float64(len(m.took))/float64(m.asked),
-			took(m.at(0.5)), took(m.at(0.99)), took(m.at(0.999)), took(m.at(1)), 100*m.cpu.Seconds()/m.wall.Seconds(), m.allocs, m.bytes)
+		fmt.Fprintf(b, "| %s | %.0f %% | %s | %s | %s | %s | %.0f %% | %.0f | %.0f | %s | %.0f %% |\n", name, 100*float64(len(m.took))/float64(m.asked),
+			took(m.at(0.5)), took(m.at(0.99)), took(m.at(0.999)), took(m.at(1)), 100*m.cpu.Seconds()/m.wall.Seconds(), m.allocs, m.bytes, took(m.late), 100*m.own.Seconds()/m.wall.Seconds())
 	}
-	b.WriteString("\nAllocations and bytes are per answered request, those of the server's other work included.\n")
+	b.WriteString("\nAllocations and bytes are per answered request, those of the server's other work included. A request's time begins when it was due, or when the\n" +
+		"generator woke up for it, if that was later. \"Generator late\" is by how much at most for 99 % of them: a generator that waits for a processor says that the server had to, too.\n")
 }
 
 func (r loadResult) renderReads(b *strings.Builder, title string, paths []string) {
