@@ -3,6 +3,7 @@ package larder
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/larder-go/larder/internal/clock"
@@ -28,6 +29,7 @@ type candidate[K comparable, V any] struct {
 func (k *Keyspace[K, V]) acquire(ctx context.Context, candidates []*candidate[K, V]) error {
 	c := k.cache
 	ops := make([]Op, 0, len(candidates)+2)
+	var looks []Op // after the locks of refreshers: who had one may just have stored its value
 	for _, a := range candidates {
 		op := Op{Kind: OpAcquire, Key: a.r.entry, Token: newToken(), TTL: c.opts.LeaseTime}
 		if a.why == verdictOutdated {
@@ -35,6 +37,7 @@ func (k *Keyspace[K, V]) acquire(ctx context.Context, candidates []*candidate[K,
 		}
 		if a.why == verdictStale {
 			op.Key = c.remote.RefreshKey(a.r.entry)
+			looks = append(looks, Op{Kind: OpGet, Key: a.r.entry})
 		}
 		ops = append(ops, op)
 		a.wait = &foreignLease{entry: a.r.entry, ticket: c.board.Issue(a.r.entry)}
@@ -47,18 +50,19 @@ func (k *Keyspace[K, V]) acquire(ctx context.Context, candidates []*candidate[K,
 		ensured.addHeads()
 	}
 	now := clock.Now()
-	all := append(append(ops[:len(ops):len(ops)], ensured.ops...), ensured.headOps()...)
+	all := slices.Concat(ops, looks, ensured.ops, ensured.headOps())
 	replies := make([]Reply, len(all))
+	seen, rest := replies[len(ops):], replies[len(ops)+len(looks):]
 	if ensured.err == nil {
 		c.send(c.readContext(ctx, now), all, replies)
 		c.observe(replies[0].Err, now)
-		rest := replies[len(ops):]
 		ensured.adopt(rest, now)
 		ensured.adoptHeads(rest[len(ensured.ops):])
 	}
 	for i, a := range candidates {
 		if a.why == verdictStale {
-			k.concludeRefresh(a, ops[i], replies[i], &ensured)
+			k.concludeRefresh(a, ops[i], replies[i], seen[0], &ensured)
+			seen = seen[1:]
 		} else {
 			k.conclude(a, ops[i].Token, replies[i], &ensured)
 		}

@@ -2,6 +2,7 @@ package larder
 
 import (
 	"context"
+	"strings"
 
 	"github.com/larder-go/larder/internal/clock"
 	"github.com/larder-go/larder/internal/flight"
@@ -374,20 +375,29 @@ func (k *Keyspace[K, V]) soon(m *member[K, V]) bool {
 	return frame.KindOf(m.l.reply.Data) == frame.Value && m.l.freshFor() <= k.window(loadTime(&m.l.entry))
 }
 
-// concludeRefresh reads the reply to one candidate for a refresh.
-func (k *Keyspace[K, V]) concludeRefresh(a *candidate[K, V], op Op, reply Reply, ensured *ensuring) {
+// concludeRefresh reads the replies to one candidate for a refresh: for the
+// lock, and what the entry was after that. An entry that changed needs no
+// refresh:
+//
+//  1. A and B find the value stale, A gets the lock
+//  2. A loads, stores the new value and releases the lock
+//  3. B gets the lock
+func (k *Keyspace[K, V]) concludeRefresh(a *candidate[K, V], op Op, reply, seen Reply, ensured *ensuring) {
 	a.wait = nil
-	err := firstOf(reply.Err, ensured.err)
+	err := firstOf(firstOf(reply.Err, seen.Err), ensured.err)
 	mine := err == nil && reply.State == Acquired
+	expect := frame.Prefix(a.l.reply.Data)
 	switch {
 	case err != nil || !ensured.fill(a.r.deps, a.l.gens):
 		k.releaseLater(op.Key, op.Token)
 		if a.force {
 			a.p = k.plainPermit(a.r, bypassError)
 		}
+	case mine && !a.force && !strings.HasPrefix(seen.Data, expect):
+		k.releaseLater(op.Key, op.Token)
 	case mine || a.force:
 		a.p = &permit{kind: bypassRefresh, epoch: a.l.epoch, gens: a.l.gens, ticket: a.l.ticket, heads: ensured.heads,
-			expect: frame.Prefix(a.l.reply.Data)}
+			expect: expect}
 		if mine {
 			a.p.lock, a.p.token = op.Key, op.Token
 		}
