@@ -168,7 +168,7 @@ func (k *Keyspace[K, V]) addDynamic(ctx context.Context, r *request[K, V], p *pe
 	if !known {
 		c.gens.forgetHeads()
 		create := ensuring{cache: c}
-		create.add(r.deps[before:], make([]*generation, len(r.deps)-before))
+		create.add(r.entry, r.deps[before:], make([]*generation, len(r.deps)-before))
 		if create.err == nil {
 			c.do(ctx, create.ops)
 		}

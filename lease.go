@@ -44,7 +44,7 @@ func (k *Keyspace[K, V]) acquire(ctx context.Context, candidates []*candidate[K,
 	}
 	ensured := ensuring{cache: c}
 	for _, a := range candidates {
-		ensured.add(a.r.deps, a.l.gens)
+		ensured.add(a.r.entry, a.r.deps, a.l.gens)
 	}
 	if k.dynamic {
 		ensured.addHeads()
@@ -120,8 +120,11 @@ type ensuring struct {
 // few is how many drafts are searched one by one.
 const few = 16
 
-// add asks for those of deps that gens lacks or that are due for renewal.
-func (e *ensuring) add(deps []string, gens []*generation) {
+// add asks for those of deps that gens lacks or that are due for renewal. The
+// generation of entry itself, which a [MemoryOnly] keyspace has, is of interest
+// to no load that learns tags: thousands of them would displace the tags in the
+// log of births.
+func (e *ensuring) add(entry string, deps []string, gens []*generation) {
 	now := clock.Now()
 	for i, dep := range deps {
 		if e.of(dep) != nil || !e.cache.gens.due(dep, now) && gens[i] != nil {
@@ -132,7 +135,9 @@ func (e *ensuring) add(deps []string, gens []*generation) {
 			e.err = firstOf(e.err, err)
 			return
 		}
-		e.append(g, e.cache.gens.ensureOp(dep))
+		op := e.cache.gens.ensureOp(dep)
+		op.Unlisted = dep == entry
+		e.append(g, op)
 	}
 }
 

@@ -58,7 +58,7 @@ func (k *Keyspace[K, V]) captureGenerations(ctx context.Context, captures []*cap
 	e := ensuring{cache: k.cache}
 	if create {
 		for _, a := range asked {
-			e.add(a.r.deps, a.gens)
+			e.add(a.r.entry, a.r.deps, a.gens)
 		}
 		if k.dynamic && len(asked) > 0 {
 			e.addHeads()

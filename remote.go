@@ -151,9 +151,10 @@ const (
 	// OpUnhold ends the part of Token in the hold-off K; the last one deletes
 	// K, and anything else than a hold-off is deleted. Replies Done.
 	OpUnhold
-	// OpGeneration makes an absent K the generation in Value and lists its
-	// birth in the log of K's server, keeps K alive for at least half of TTL,
-	// and replies Present with the generation K has now in Data.
+	// OpGeneration makes an absent K the generation in Value and, unless it is
+	// Unlisted, lists its birth in the log of K's server, keeps K alive for at
+	// least half of TTL, and replies Present with the generation K has now in
+	// Data.
 	OpGeneration
 	// OpBirths reads the newest birth of the log K. Replies Absent, or Present
 	// with its id in Data.
@@ -201,6 +202,7 @@ type Op struct {
 	Version  uint64
 	TTL      time.Duration
 	KeepHold bool // leave a hold-off in place
+	Unlisted bool // of OpGeneration: no load learns of K, so no log lists its birth
 }
 
 // ReplyState is the outcome of an [Op].

@@ -207,7 +207,7 @@ func (k *Keyspace[K, V]) captureAll(ctx context.Context, writes []write[K, V]) e
 		if _, ok := k.cache.gens.proven(w.r.deps, w.r.floor, w.gens); !ok {
 			clear(w.gens)
 		}
-		e.add(w.r.deps, w.gens)
+		e.add(w.r.entry, w.r.deps, w.gens)
 	}
 	if err := e.send(ctx); err != nil {
 		return err

@@ -2,6 +2,7 @@ package larder_test
 
 import (
 	"context"
+	"strconv"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -311,4 +312,32 @@ func TestMemoryBudget(t *testing.T) {
 	if s.MemoryBytes > 512<<10 {
 		t.Errorf("%d bytes", s.MemoryBytes)
 	}
+}
+
+// Keys of MemoryOnly keyspaces come in thousands. Their generations do not
+// displace those of tags in the log of births: a load during which they come
+// may keep its value.
+func TestMemoryOnlyDisplacesNoTags(t *testing.T) {
+	inRig(t, 1, func(r *rig) {
+		a := r.nodes[0]
+		k, load := dynamic(a)
+		local := space(t, a.cache, "local", larder.KeyspaceOptions[string, int]{Tiers: larder.MemoryOnly})
+		for range 2 { // the tag exists and its birth is known
+			if _, err := k.Get(r.ctx, "k", load); err != nil {
+				t.Fatal(err)
+			}
+		}
+		a.invalidate(k.Key("k"))
+		r.src.takeLoads("k")
+		gate := r.src.slow("k")
+		slow := a.beginWith(k, "k", load)
+		<-gate.entered
+		for i := range 200 {
+			a.getFrom(local, strconv.Itoa(i))
+		}
+		gate.pass()
+		slow.brings(t, 0)
+		a.getFrom(k, "k")
+		r.loads("k", 1)
+	})
 }

@@ -18,7 +18,7 @@ const birthsKept = 128
 
 // born lists the birth of a generation in the log of its server.
 func (s *Server) born(c *conn, op *larder.Op) {
-	if key := c.link.remote.LogKey(op.Key); key != "" {
+	if key := c.link.remote.LogKey(op.Key); key != "" && !op.Unlisted {
 		s.enlist(c, key, op.Key)
 	}
 }

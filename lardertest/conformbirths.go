@@ -73,6 +73,10 @@ func testBirths(t *testing.T, f *fixture) {
 	second := f.head(log)
 	f.expect(f.since(log, second, b, a), larder.Present, genB+genA)
 	f.expect(f.since(log, second), larder.Present, "")
+	f.do(f.B, larder.Op{Kind: larder.OpGeneration, Key: tags[139], Value: []byte("unlisted"), TTL: time.Hour, Unlisted: true})
+	if f.head(log) != second {
+		t.Error("a birth was listed that should not be")
+	}
 	f.do(f.A, larder.Op{Kind: larder.OpGeneration, Key: a, Value: []byte("unwanted"), TTL: time.Hour})
 	f.expect(f.since(log, second, a), larder.Present, genA) // nothing was born
 

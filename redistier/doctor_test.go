@@ -133,7 +133,10 @@ func TestDoctorNamesWhatIsBroken(t *testing.T) {
 		{name: "a replica without a bound", ruin: func(t *testing.T, srv *lardertest.RedisServer) { addReplica(t, srv) },
 			check: "replicas", level: LevelWarning, text: "1 replicas and min-replicas-to-write is 0", advice: "CONFIG SET min-replicas-to-write 1"},
 		{name: "a bound that is long", args: []string{"--min-replicas-to-write", "1", "--min-replicas-max-lag", "60"},
-			ruin:  func(t *testing.T, srv *lardertest.RedisServer) { addReplica(t, srv) },
+			ruin: func(t *testing.T, srv *lardertest.RedisServer) {
+				addReplica(t, srv)
+				awaitInfo(t, srv, "replication", "min_slaves_good_slaves:1") // counted once a second
+			},
 			check: "replicas", level: LevelWarning, text: "min-replicas-max-lag is 60 s", advice: "min-replicas-max-lag 10"},
 		{name: "a key of another type", ruin: func(t *testing.T, srv *lardertest.RedisServer) {
 			command(t, srv, "RPUSH", "shop:queue", "job")

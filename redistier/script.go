@@ -194,7 +194,7 @@ func (k *keys) scriptKeys(op *larder.Op) []string {
 	case larder.OpLock:
 		return []string{op.Key, op.Key + fenceSuffix}
 	case larder.OpGeneration:
-		if log := k.logOf(op.Key); log != "" {
+		if log := k.logOf(op.Key); log != "" && !op.Unlisted {
 			return []string{op.Key, log}
 		}
 	}
