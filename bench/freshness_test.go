@@ -32,11 +32,43 @@ func (s subject) Invalidate(ctx context.Context, key int) error {
 // read.
 func BenchmarkFreshness(b *testing.B) {
 	for _, o := range FreshStores {
-		b.Run("cache="+o.Name, func(b *testing.B) { freshness(b, o) })
+		b.Run("cache="+o.Name, func(b *testing.B) { freshness(b, o, nil) })
 	}
 }
 
-func freshness(b *testing.B, o Opener) {
+// BenchmarkFreshnessUnderFaults is the same for at least faultsLast, while the
+// link of one node to Redis is cut or holds everything back, all clients are
+// disconnected, or all data is lost. A read that fails is no stale one; an
+// invalidation that fails promises nothing.
+func BenchmarkFreshnessUnderFaults(b *testing.B) {
+	for _, o := range FreshStores {
+		b.Run("cache="+o.Name, func(b *testing.B) { freshness(b, o, faults) })
+	}
+}
+
+const (
+	faultsLast = 10 * time.Second
+	faultLasts = 400 * time.Millisecond // and so long is the pause after it
+)
+
+// faults plays one fault after the other until ctx ends; link is one node's.
+func faults(ctx context.Context, s *lardertest.RedisServer, link *lardertest.Proxy) {
+	command := func(args ...string) func() {
+		return func() { _, _ = s.Command(args...) } // some end the connection of who asks
+	}
+	list := []func(){link.Hold, link.Cut, link.Drop, command("CLIENT", "KILL", "TYPE", "normal"), command("FLUSHALL")}
+	for i := 0; ctx.Err() == nil; i++ {
+		for _, do := range []func(){list[i%len(list)], link.Resume} {
+			do()
+			select {
+			case <-time.After(faultLasts):
+			case <-ctx.Done():
+			}
+		}
+	}
+}
+
+func freshness(b *testing.B, o Opener, disturb func(context.Context, *lardertest.RedisServer, *lardertest.Proxy)) {
 	s := startRedis(b)
 	checker := lardertest.NewChecker(lardertest.CheckerOptions{SlowLoad: 5 * time.Millisecond})
 	load := func(ctx context.Context, key string) (string, error) {
@@ -47,17 +79,26 @@ func freshness(b *testing.B, o Opener) {
 		version, err := checker.Load(ctx, n)
 		return strconv.FormatUint(version, 10), err
 	}
-	nodes := make([]lardertest.Subject, 2)
-	for i := range nodes {
-		store, _ := openStore(b, o, Config{Addr: s.Addr(), Load: load})
+	work := lardertest.Workload{Reads: b.N, Workers: 16, ReadsPerWrite: 30}
+	addresses := []string{s.Addr(), s.Addr()}
+	if disturb != nil {
+		link := lardertest.StartProxy(b, s.Addr())
+		addresses[1] = link.Addr()
+		work.Lasts = faultsLast
+		work.Chaos = func(ctx context.Context) { disturb(ctx, s, link) }
+	}
+	nodes := make([]lardertest.Subject, len(addresses))
+	for i, address := range addresses {
+		store, _ := openStore(b, o, Config{Addr: address, Load: load})
 		nodes[i] = subject{store}
 	}
 	b.ResetTimer()
-	r := checker.Run(context.Background(), lardertest.Workload{Reads: b.N, Workers: 16, ReadsPerWrite: 30}, nodes...)
+	r := checker.Run(context.Background(), work, nodes...)
 	b.StopTimer()
 	if r.Invented > 0 || r.Failed > 0 {
 		b.Logf("%s", r)
 	}
+	b.ReportMetric(float64(r.Reads), "reads")
 	b.ReportMetric(float64(r.Stale), "stale")
 	b.ReportMetric(100*float64(r.Stale)/float64(r.Reads), "stale%")
 	b.ReportMetric(ms(r.AgeP50), "age-p50-ms")

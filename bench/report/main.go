@@ -54,7 +54,7 @@ func render(raw, dir string) error {
 	if err := replaceIn(filepath.Join(dir, "benchmarks.md"), "results", page.String()); err != nil {
 		return err
 	}
-	return replaceIn(filepath.Join(dir, "consistency.md"), "peers", m.table(freshness)+m.run())
+	return replaceIn(filepath.Join(dir, "consistency.md"), "peers", m.table(freshness)+m.table(underFaults)+m.run())
 }
 
 // replaceIn puts text between <!-- name --> and <!-- /name --> in a file.

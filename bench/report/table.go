@@ -49,12 +49,16 @@ var tables = []tableSpec{
 		note: "zipf over 20,000 keys; the same with scans of 2,000 keys mixed in; a loop over 1,500 keys."},
 }
 
-var freshness = tableSpec{bench: "Freshness", title: "Stale reads of other caches", units: []string{"runs|reads", "stale", "stale%|of them in %", "age-p50-ms|invalid for, p50 ms", "age-max-ms|longest ms"},
+var freshness = tableSpec{bench: "Freshness", title: "Stale reads of other caches", units: []string{"reads", "stale", "stale%|of them in %", "age-p50-ms|invalid for, p50 ms", "age-max-ms|longest ms"},
 	note: "Two nodes on one Redis read and change 256 keys, 30 reads to a change, without any fault; every fourth load takes up to 5 ms. A read is stale if it returns what an invalidation " +
 		"that was complete before the read began had outdated. Entries live for an hour: whoever has no further correction stays stale until then.\n\n" +
 		"`naive` is GET, else load and SET, and DEL after a change. `go-redis-csc` and `rueidis-csc` are the same over the clients' own memory, which the server invalidates. " +
 		"go-redis/cache, jetcache-go and gocache run without memory, which other nodes could not invalidate; sturdyc has memory on each node over Redis and no way to tell the other. " +
 		"`rockscache` serves the outdated value while it loads, as documented; `rockscache-strong` is its option StrongConsistency."}
+
+var underFaults = tableSpec{bench: "FreshnessUnderFaults", title: "Stale reads under faults", units: []string{"reads", "stale", "stale%|of them in %", "age-p50-ms|invalid for, p50 ms", "age-max-ms|longest ms", "failed%|failed reads in %"},
+	note: "The same for at least 10 seconds while, in turn, the link of one of the nodes to Redis holds everything back, refuses everything or is broken, all clients are disconnected and all data is lost, each " +
+		"followed by 400 ms of peace. Invalidations that fail promise nothing and are not counted; what is stale here was confirmed. Larder promises 1,000 ms to default reads."}
 
 type column struct {
 	dims string // the dimensions but those of row and only

@@ -67,6 +67,9 @@ var targets = []target{
 	{"stale reads, exact", plain("stale", "Freshness/cache=larder-exact-2"), 0, false},
 	{"stale reads, strict", plain("stale", "Freshness/cache=larder-strict-2"), 0, false},
 	{"longest age of a stale value in the default mode, ms", plain("age-max-ms", "Freshness/cache=larder-default-2"), 1000, false},
+	{"stale reads under faults, exact", plain("stale", "FreshnessUnderFaults/cache=larder-exact-2"), 0, false},
+	{"stale reads under faults, strict", plain("stale", "FreshnessUnderFaults/cache=larder-strict-2"), 0, false},
+	{"longest age under faults in the default mode, ms", plain("age-max-ms", "FreshnessUnderFaults/cache=larder-default-2"), 1000, false},
 }
 
 func decodeRatio(m *measurements) float64 {
