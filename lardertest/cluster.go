@@ -27,7 +27,7 @@ func StartCluster(tb testing.TB, opts ...RedisOptions) *Cluster {
 		o = opts[0]
 	}
 	o.Args = append(append([]string(nil), o.Args...), "--cluster-enabled", "yes",
-		"--cluster-node-timeout", "1000", "--cluster-replica-validity-factor", "0", "--cluster-migration-barrier", "100", "--repl-diskless-sync-delay", "0")
+		"--cluster-node-timeout", "1000", "--cluster-replica-validity-factor", "0", "--cluster-migration-barrier", "100")
 	c := &Cluster{}
 	for i := range 6 {
 		s := StartRedis(tb, o)

@@ -280,7 +280,7 @@ func (s *RedisServer) args() []string {
 	}
 	args := []string{
 		"--port", strconv.Itoa(s.port), "--bind", s.Host(), "--dir", s.opts.Dir,
-		"--daemonize", "no", "--save", "", "--appendonly", "no",
+		"--daemonize", "no", "--save", "", "--appendonly", "no", "--repl-diskless-sync-delay", "0",
 	}
 	switch s.opts.Persist {
 	case PersistRDB: // never by itself, only on SAVE and at a clean end
