@@ -25,7 +25,7 @@ import (
 // return.
 //
 //	LARDER_SIM_SEED=n    this seed alone
-//	LARDER_SIM_SEEDS=n   so many, instead of 1000, or 150 under the race detector
+//	LARDER_SIM_SEEDS=n   so many, instead of 1000, or 60 under the race detector
 
 // simSeeds returns the seeds to run.
 func simSeeds(t *testing.T) (from, to uint64) {
@@ -44,7 +44,7 @@ func simSeeds(t *testing.T) (from, to uint64) {
 		return 1, number("LARDER_SIM_SEEDS") + 1
 	}
 	if underRace {
-		return 1, 151
+		return 1, 61
 	}
 	return 1, 1001
 }
