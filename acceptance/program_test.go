@@ -3,6 +3,7 @@ package acceptance
 import (
 	"os/exec"
 	"slices"
+	"strings"
 )
 
 // goCommand is a command of go with the flags that this test was built with.
@@ -11,3 +12,7 @@ func goCommand(dir, verb string, args ...string) *exec.Cmd {
 	cmd.Dir = dir
 	return cmd
 }
+
+// goFlags are the same flags for the environment of commands that call go
+// themselves.
+func goFlags() string { return `GOFLAGS="` + strings.Join(buildFlags, `" "`) + `"` }

@@ -9,11 +9,16 @@ import (
 	"github.com/larder-go/larder/lardertest"
 )
 
-const (
-	renames = 1000
-	// maxStaleness is the default of the cache: T.
-	maxStaleness = time.Second
-)
+// maxStaleness is the default of the cache: T.
+const maxStaleness = time.Second
+
+// renames returns how often is renamed.
+func renames() int {
+	if long() {
+		return 1000
+	}
+	return 250
+}
 
 // pair starts two servers over one database and one Redis.
 func pair(t *testing.T) (a, b *qadash) {
@@ -30,7 +35,7 @@ func TestRenameIsReadByTheNextExactRequest(t *testing.T) {
 	a, b := pair(t)
 	path := fmt.Sprintf("/api/v1/suites/%d", a.createSuite("number 0").ID)
 	seen := 0
-	for i := 1; i <= renames; i++ {
+	for i := 1; i <= renames(); i++ {
 		writer, reader := a, b
 		if i%2 == 0 {
 			writer, reader = b, a
@@ -44,7 +49,7 @@ func TestRenameIsReadByTheNextExactRequest(t *testing.T) {
 			t.Errorf("after the rename to %q an exact read says %q", name, got)
 		}
 	}
-	t.Logf("%d of %d renames were read by the next exact request to the other process", seen, renames)
+	t.Logf("%d of %d renames were read by the next exact request to the other process", seen, renames())
 }
 
 // A read that may come from memory shows a change within MaxStaleness, and
@@ -53,7 +58,7 @@ func TestRenameIsReadWithinMaxStaleness(t *testing.T) {
 	a, b := pair(t)
 	path := fmt.Sprintf("/api/v1/suites/%d", a.createSuite("number 0").ID)
 	stale, oldest := 0, time.Duration(0)
-	for i := 1; i <= renames; i++ {
+	for i := 1; i <= renames(); i++ {
 		b.name(path, false)
 		name := fmt.Sprint("number ", i)
 		a.rename(path, name)
@@ -75,7 +80,7 @@ func TestRenameIsReadWithinMaxStaleness(t *testing.T) {
 		}
 	}
 	hits := b.do("GET", path, "", false)
-	t.Logf("%d of %d renames were not read by the very next request (%s), the oldest stale read began %v after the reply", stale, renames, hits.tiers, oldest)
+	t.Logf("%d of %d renames were not read by the very next request (%s), the oldest stale read began %v after the reply", stale, renames(), hits.tiers, oldest)
 	if hits.tiers != "suite=memory" {
 		t.Errorf("reads come from %q, so memory was not tested", hits.tiers)
 	}
