@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -16,6 +15,7 @@ import (
 	"github.com/larder-go/larder/dashboard"
 	"github.com/larder-go/larder/dashboard/api"
 	"github.com/larder-go/larder/dashboard/ingest"
+	"github.com/larder-go/larder/dashboard/internal/emptydb"
 	"github.com/larder-go/larder/dashboard/sqlstore"
 	"github.com/larder-go/larder/dashboard/upload"
 )
@@ -30,7 +30,7 @@ type client struct {
 
 func newClient(t *testing.T) *client {
 	t.Helper()
-	store, err := sqlstore.Open(t.Context(), filepath.Join(t.TempDir(), "qa.db"), sqlstore.Options{})
+	store, err := sqlstore.Open(t.Context(), emptydb.SQLite(t), sqlstore.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

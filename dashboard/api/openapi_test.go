@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -15,6 +14,7 @@ import (
 
 	"github.com/larder-go/larder/dashboard"
 	"github.com/larder-go/larder/dashboard/ingest"
+	"github.com/larder-go/larder/dashboard/internal/emptydb"
 	"github.com/larder-go/larder/dashboard/sqlstore"
 	"github.com/larder-go/larder/dashboard/upload"
 )
@@ -80,7 +80,7 @@ func (stillCache) Forget(_ context.Context, order dashboard.CacheOrder) error { 
 // A description that drifts from the handlers is worse than none. Every
 // operation is called, and what it answers must be what is said of it.
 func TestAnswersAreAsDescribed(t *testing.T) {
-	store, err := sqlstore.Open(t.Context(), filepath.Join(t.TempDir(), "qa.db"), sqlstore.Options{})
+	store, err := sqlstore.Open(t.Context(), emptydb.SQLite(t), sqlstore.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -278,7 +278,7 @@ func (c *contract) members(at string, schema object, value object) {
 }
 
 func TestAnUnchangedAnswerIsNotSentAgain(t *testing.T) {
-	store, err := sqlstore.Open(t.Context(), filepath.Join(t.TempDir(), "qa.db"), sqlstore.Options{})
+	store, err := sqlstore.Open(t.Context(), emptydb.SQLite(t), sqlstore.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"path/filepath"
 	"strconv"
 	"sync/atomic"
 	"testing"
@@ -14,6 +13,7 @@ import (
 	"github.com/larder-go/larder"
 	"github.com/larder-go/larder/dashboard"
 	"github.com/larder-go/larder/dashboard/cachedstore"
+	"github.com/larder-go/larder/dashboard/internal/emptydb"
 	"github.com/larder-go/larder/dashboard/sqlstore"
 	"github.com/larder-go/larder/dashboard/storetest"
 	"github.com/larder-go/larder/lardertest"
@@ -66,7 +66,7 @@ func TestConformsInMemory(t *testing.T) {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() { _ = cache.Close() })
-		return cached(t, openDatabase(t, filepath.Join(t.TempDir(), "qa.db"), clock), cache, cachedstore.Options{})
+		return cached(t, openDatabase(t, emptydb.SQLite(t), clock), cache, cachedstore.Options{})
 	})
 }
 
@@ -76,7 +76,7 @@ func TestConformsOverRedis(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			storetest.Run(t, func(t *testing.T, clock *storetest.Clock) dashboard.Store {
 				cache := overRedis(t, redis, fmt.Sprint("n", namespaces.Add(1)))
-				return cached(t, openDatabase(t, filepath.Join(t.TempDir(), "qa.db"), clock), cache, cachedstore.Options{Rows: rows})
+				return cached(t, openDatabase(t, emptydb.SQLite(t), clock), cache, cachedstore.Options{Rows: rows})
 			})
 		})
 	}
@@ -85,7 +85,7 @@ func TestConformsOverRedis(t *testing.T) {
 // An answer names the tier that it came from, for the strip at the foot of a page.
 func TestTraceNamesTheTier(t *testing.T) {
 	redis := lardertest.StartRedis(t)
-	db := openDatabase(t, filepath.Join(t.TempDir(), "qa.db"), storetest.NewClock())
+	db := openDatabase(t, emptydb.SQLite(t), storetest.NewClock())
 	a := cached(t, db, overRedis(t, redis, "n"), cachedstore.Options{})
 	b := cached(t, db, overRedis(t, redis, "n"), cachedstore.Options{})
 	for i, x := range []struct {
@@ -105,7 +105,7 @@ func TestTraceNamesTheTier(t *testing.T) {
 // Keys are what people look for with redis-cli.
 func TestKeysInRedis(t *testing.T) {
 	redis := lardertest.StartRedis(t)
-	db := openDatabase(t, filepath.Join(t.TempDir(), "qa.db"), storetest.NewClock())
+	db := openDatabase(t, emptydb.SQLite(t), storetest.NewClock())
 	s := cached(t, db, overRedis(t, redis, "qa"), cachedstore.Options{})
 	ctx := context.Background()
 	suite, _, err := s.CreateSuite(ctx, dashboard.NewSuite{Name: "s"})

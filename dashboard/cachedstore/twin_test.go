@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
-	"path/filepath"
 	"reflect"
 	"testing"
 	"time"
@@ -14,6 +13,7 @@ import (
 	"github.com/larder-go/larder"
 	"github.com/larder-go/larder/dashboard"
 	"github.com/larder-go/larder/dashboard/cachedstore"
+	"github.com/larder-go/larder/dashboard/internal/emptydb"
 	"github.com/larder-go/larder/dashboard/sqlstore"
 	"github.com/larder-go/larder/dashboard/storetest"
 	"github.com/larder-go/larder/lardertest"
@@ -58,7 +58,7 @@ type set struct {
 
 func newWorld(t *testing.T, how set, seed uint64) *world {
 	w := &world{T: t, redis: lardertest.StartRedis(t), clock: storetest.NewClock(), rand: rand.New(rand.NewPCG(seed, 0))}
-	path, dialect := filepath.Join(t.TempDir(), "qa.db"), outbox.SQLite
+	path, dialect := emptydb.SQLite(t), outbox.SQLite
 	if how.postgres {
 		path, dialect = lardertest.StartPostgres(t).URL(), outbox.PostgreSQL
 	}
@@ -258,17 +258,17 @@ func TestTwinWithoutCache(t *testing.T) {
 			seed := rand.Uint64()
 			t.Logf("seed %d", seed)
 			w := newWorld(t, how, seed)
-			w.run("at the start", 40*long())
+			w.run("at the start", 25*long())
 			w.ok(w.redis.Stop())
-			w.run("while Redis hangs", 8)
+			w.run("while Redis hangs", 6)
 			w.ok(w.redis.Cont())
 			w.settled()
-			w.run("after Redis hung", 15*long())
+			w.run("after Redis hung", 10*long())
 			w.ok(w.redis.Kill())
-			w.run("while Redis is gone", 8)
+			w.run("while Redis is gone", 6)
 			w.ok(w.redis.Restart(t.Context()))
 			w.settled()
-			w.run("after Redis came back", 15*long())
+			w.run("after Redis came back", 10*long())
 			for i, n := range w.nodes {
 				st := n.cache.Stats()
 				t.Logf("node %d: %d invalidations, %d pushes, %d entries", i, st.Invalidations, st.Pushes, st.MemoryEntries)

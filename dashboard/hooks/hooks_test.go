@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -16,6 +15,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/larder-go/larder/dashboard"
+	"github.com/larder-go/larder/dashboard/internal/emptydb"
 	"github.com/larder-go/larder/dashboard/sqlstore"
 )
 
@@ -55,7 +55,7 @@ func (c *clock) Now() time.Time { return c.now }
 
 func newStore(t *testing.T, c *clock) *sqlstore.Store {
 	t.Helper()
-	store, err := sqlstore.Open(t.Context(), filepath.Join(t.TempDir(), "qa.db"), sqlstore.Options{Now: c.Now})
+	store, err := sqlstore.Open(t.Context(), emptydb.SQLite(t), sqlstore.Options{Now: c.Now})
 	if err != nil {
 		t.Fatal(err)
 	}

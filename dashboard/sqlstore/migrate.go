@@ -57,7 +57,7 @@ func (s *Store) provider() (*goose.Provider, error) {
 	}
 	var options []goose.ProviderOption
 	if s.dialect.name == postgresDialect.name {
-		locker, err := lock.NewPostgresSessionLocker()
+		locker, err := lock.NewPostgresSessionLocker(lock.WithLockTimeout(1, 300)) // asks every second, for five minutes
 		if err != nil {
 			return nil, fmt.Errorf("migrations: %w", err)
 		}

@@ -1,15 +1,15 @@
 package sqlstore_test
 
 import (
-	"path/filepath"
 	"testing"
 	"time"
 
+	"github.com/larder-go/larder/dashboard/internal/emptydb"
 	"github.com/larder-go/larder/dashboard/sqlstore"
 )
 
 func TestSQLiteForgetsOldInvalidations(t *testing.T) {
-	s := openFile(t, filepath.Join(t.TempDir(), "qa.db"), sqlstore.Options{})
+	s := openFile(t, emptydb.SQLite(t), sqlstore.Options{})
 	forgets(t, s, "INSERT INTO larder_outbox (target, added_at) SELECT 'tag:x', strftime('%Y-%m-%dT%H:%M:%fZ', 'now', value) FROM json_each('[\"-3 days\", \"-25 hours\", \"-1 hours\"]')")
 }
 

@@ -21,6 +21,7 @@ import (
 type postgres struct {
 	*lardertest.PostgresServer
 	databases atomic.Int64
+	template  sync.Once
 }
 
 // admin runs a statement in the database that is always there.
@@ -36,15 +37,36 @@ func (p *postgres) admin(t testing.TB, statement string) {
 	}
 }
 
-// Database creates an empty database and returns its URL.
+// Database creates a database without a schema and returns its URL.
 func (p *postgres) Database(t testing.TB) string {
+	t.Helper()
+	return p.create(t, fmt.Sprint("test", p.databases.Add(1)), "template0")
+}
+
+// Empty creates a database with an empty schema, as a copy, which takes a part of
+// the time of making one, and returns its URL.
+func (p *postgres) Empty(t testing.TB) string {
+	t.Helper()
+	p.template.Do(func() {
+		s, err := sqlstore.Open(t.Context(), p.create(t, "empty", "template0"), sqlstore.Options{})
+		if err == nil {
+			err = s.Close()
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	})
+	return p.create(t, fmt.Sprint("test", p.databases.Add(1)), "empty")
+}
+
+func (p *postgres) create(t testing.TB, name, template string) string {
 	t.Helper()
 	u, err := url.Parse(p.URL())
 	if err != nil {
 		t.Fatal(err)
 	}
-	u.Path = fmt.Sprint("/test", p.databases.Add(1))
-	p.admin(t, "CREATE DATABASE "+u.Path[1:]+" TEMPLATE template0")
+	u.Path = "/" + name
+	p.admin(t, "CREATE DATABASE "+name+" TEMPLATE "+template)
 	return u.String()
 }
 
@@ -58,19 +80,19 @@ func TestPostgresConforms(t *testing.T) {
 	server := &postgres{PostgresServer: lardertest.StartPostgres(t)}
 	t.Run("store", func(t *testing.T) {
 		storetest.Run(t, func(t *testing.T, clock *storetest.Clock) dashboard.Store {
-			return openFile(t, server.Database(t), sqlstore.Options{Now: clock.Now})
+			return openFile(t, server.Empty(t), sqlstore.Options{Now: clock.Now})
 		})
 	})
 	t.Run("administration", func(t *testing.T) {
 		storetest.RunAdmin(t, func(t *testing.T, clock *storetest.Clock) storetest.AdminStore {
-			return openFile(t, server.Database(t), sqlstore.Options{Now: clock.Now})
+			return openFile(t, server.Empty(t), sqlstore.Options{Now: clock.Now})
 		})
 	})
 	t.Run("migrations go both ways", func(t *testing.T) { migrateBothWays(t, server.Database(t)) })
 	t.Run("two stores start on one database", func(t *testing.T) { startTogether(t, server.Database(t)) })
 	t.Run("mutations that cross do not fail", func(t *testing.T) { crossing(t, server.Database(t)) })
 	t.Run("a lost connection is replaced", func(t *testing.T) {
-		s := openFile(t, server.Database(t), sqlstore.Options{})
+		s := openFile(t, server.Empty(t), sqlstore.Options{})
 		suite, _, err := s.CreateSuite(t.Context(), dashboard.NewSuite{Name: "s"})
 		if err != nil {
 			t.Fatal(err)
@@ -86,12 +108,12 @@ func TestPostgresConforms(t *testing.T) {
 		})
 	})
 	t.Run("old invalidations are forgotten", func(t *testing.T) {
-		forgets(t, openFile(t, server.Database(t), sqlstore.Options{}),
+		forgets(t, openFile(t, server.Empty(t), sqlstore.Options{}),
 			"INSERT INTO larder_outbox (target, added_at) SELECT 'tag:x', now() - g::interval FROM unnest(ARRAY['3 days', '25 hours', '1 hour']) g")
 	})
-	t.Run("a large report", func(t *testing.T) { ingestLarge(t, openFile(t, server.Database(t), sqlstore.Options{})) })
+	t.Run("a large report", func(t *testing.T) { ingestLarge(t, openFile(t, server.Empty(t), sqlstore.Options{})) })
 	t.Run("the demo", func(t *testing.T) {
-		s := openFile(t, server.Database(t), sqlstore.Options{Now: storetest.NewClock().Now})
+		s := openFile(t, server.Empty(t), sqlstore.Options{Now: storetest.NewClock().Now})
 		if _, err := s.Seed(t.Context(), dashboard.SeedOptions{}); err != nil {
 			t.Fatal(err)
 		}

@@ -2,11 +2,11 @@ package sqlstore_test
 
 import (
 	"errors"
-	"path/filepath"
 	"reflect"
 	"testing"
 
 	"github.com/larder-go/larder/dashboard"
+	"github.com/larder-go/larder/dashboard/internal/emptydb"
 	"github.com/larder-go/larder/dashboard/sqlstore"
 	"github.com/larder-go/larder/dashboard/storetest"
 )
@@ -17,7 +17,7 @@ func TestSeedIsADemoOfEveryPage(t *testing.T) {
 	clock := storetest.NewClock()
 	stats := make([]dashboard.Stats, 2)
 	for i := range stats {
-		s := openFile(t, filepath.Join(t.TempDir(), "qa.db"), sqlstore.Options{Now: clock.Now})
+		s := openFile(t, emptydb.SQLite(t), sqlstore.Options{Now: clock.Now})
 		change, err := s.Seed(t.Context(), dashboard.SeedOptions{})
 		if err != nil {
 			t.Fatal(err)

@@ -1,10 +1,12 @@
 package sqlstore_test
 
 import (
+	"os"
 	"path/filepath"
 	"testing"
 
 	"github.com/larder-go/larder/dashboard"
+	"github.com/larder-go/larder/dashboard/internal/emptydb"
 	"github.com/larder-go/larder/dashboard/sqlstore"
 	"github.com/larder-go/larder/dashboard/storetest"
 	"go.uber.org/goleak"
@@ -14,7 +16,12 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func openSQLite(t *testing.T, clock *storetest.Clock) dashboard.Store {
 	t.Helper()
-	return openFile(t, filepath.Join(t.TempDir(), "qa dash?#.db"), sqlstore.Options{Now: clock.Now})
+	empty := emptydb.SQLite(t)
+	odd := filepath.Join(filepath.Dir(empty), "qa dash?#.db")
+	if err := os.Rename(empty, odd); err != nil {
+		t.Fatal(err)
+	}
+	return openFile(t, odd, sqlstore.Options{Now: clock.Now})
 }
 
 func openFile(t testing.TB, path string, options sqlstore.Options) *sqlstore.Store {
@@ -35,7 +42,7 @@ func TestSQLiteConforms(t *testing.T) { storetest.Run(t, openSQLite) }
 
 func TestSQLiteAdminConforms(t *testing.T) {
 	storetest.RunAdmin(t, func(t *testing.T, clock *storetest.Clock) storetest.AdminStore {
-		return openFile(t, filepath.Join(t.TempDir(), "qa.db"), sqlstore.Options{Now: clock.Now})
+		return openFile(t, emptydb.SQLite(t), sqlstore.Options{Now: clock.Now})
 	})
 }
 

@@ -9,7 +9,6 @@ import (
 	"mime/multipart"
 	"net/http"
 	"net/http/httptest"
-	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -18,6 +17,7 @@ import (
 
 	"github.com/larder-go/larder/dashboard"
 	"github.com/larder-go/larder/dashboard/ingest"
+	"github.com/larder-go/larder/dashboard/internal/emptydb"
 	"github.com/larder-go/larder/dashboard/sqlstore"
 	"github.com/larder-go/larder/dashboard/upload"
 )
@@ -26,7 +26,7 @@ const report = `<testsuite name="s"><testcase name="a" time="0.5"/><testcase nam
 
 func newStore(t *testing.T) *sqlstore.Store {
 	t.Helper()
-	store, err := sqlstore.Open(t.Context(), filepath.Join(t.TempDir(), "qa.db"), sqlstore.Options{})
+	store, err := sqlstore.Open(t.Context(), emptydb.SQLite(t), sqlstore.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
