@@ -15,6 +15,8 @@ import (
 	"github.com/larder-go/larder/dashboard/internal/browsertest"
 )
 
+func TestMain(m *testing.M) { os.Exit(browsertest.Tests{M: m}.Run()) }
+
 func saved(t *testing.T, name, content string) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), name)

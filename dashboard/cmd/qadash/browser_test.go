@@ -4,7 +4,6 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -14,12 +13,13 @@ import (
 	"github.com/larder-go/larder/dashboard"
 	"github.com/larder-go/larder/dashboard/config"
 	"github.com/larder-go/larder/dashboard/internal/browsertest"
+	"github.com/larder-go/larder/dashboard/internal/emptydb"
 )
 
 // newServer assembles everything over an empty database, as serve does.
 func newServer(t *testing.T, variables ...string) (http.Handler, *backend) {
 	t.Helper()
-	env := map[string]string{"DATABASE_URL": "sqlite:" + filepath.Join(t.TempDir(), "qa.db"), "CACHE_ENABLED": "false"}
+	env := map[string]string{"DATABASE_URL": "sqlite:" + emptydb.SQLite(t), "CACHE_ENABLED": "false"}
 	for i := 0; i < len(variables); i += 2 {
 		env[variables[i]] = variables[i+1]
 	}

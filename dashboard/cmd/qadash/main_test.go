@@ -13,10 +13,12 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 	"go.uber.org/goleak"
+
+	"github.com/larder-go/larder/dashboard/internal/browsertest"
 )
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"qadash": main})
+	testscript.Main(browsertest.Tests{M: m}, map[string]func(){"qadash": main})
 }
 
 func TestScripts(t *testing.T) {
@@ -103,7 +105,7 @@ func getPage(ts *testscript.TestScript, neg bool, args []string) {
 // The first thing on a machine with something else on the port: a clear line,
 // not a stack.
 func TestAPortInUseIsSaid(t *testing.T) {
-	defer goleak.VerifyNone(t)
+	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

@@ -7,16 +7,19 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/cdproto/input"
 	"github.com/chromedp/cdproto/log"
 	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/cdproto/runtime"
+	"github.com/chromedp/cdproto/target"
 	"github.com/chromedp/chromedp"
 )
 
@@ -31,18 +34,80 @@ type Browser struct {
 	faults []string
 }
 
-// New starts the browser on a handler. An absent Chromium fails the test.
+// Tests runs the tests of a program and ends the Chromium that they shared.
+type Tests struct{ M interface{ Run() int } }
+
+// Run implements what goleak and testscript take for a *testing.M.
+func (t Tests) Run() int {
+	defer chromium.end()
+	return t.M.Run()
+}
+
+// process is the Chromium of a test program: starting one takes longer than most
+// tests do.
+type process struct {
+	mu     sync.Mutex
+	ctx    context.Context // nil: none was started
+	cancel []context.CancelFunc
+}
+
+var chromium process
+
+// running returns the context of a Chromium that runs, started for t if need be.
+func (p *process) running(t *testing.T) context.Context {
+	t.Helper()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.ctx != nil && p.ctx.Err() == nil {
+		return p.ctx
+	}
+	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.NoSandbox, chromedp.DisableGPU, chromedp.Flag("disable-quic", true),
+		chromedp.Flag("disable-background-networking", true), chromedp.Flag("disable-component-update", true), chromedp.Flag("disable-sync", true))
+	allocator, cancel := chromedp.NewExecAllocator(context.Background(), options...)
+	ctx, done := chromedp.NewContext(allocator)
+	if err := chromedp.Run(ctx); err != nil {
+		done()
+		cancel()
+		t.Fatal(err)
+	}
+	p.ctx, p.cancel = ctx, append(p.cancel, cancel, done)
+	return ctx
+}
+
+// window opens an empty window that shares nothing with others, until the end of t.
+func window(t *testing.T) context.Context {
+	t.Helper()
+	browser := chromium.running(t)
+	direct := cdp.WithExecutor(browser, chromedp.FromContext(browser).Browser)
+	profile, err := target.CreateBrowserContext().Do(direct)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = target.DisposeBrowserContext(profile).Do(direct) })
+	page, err := target.CreateTarget("about:blank").WithBrowserContextID(profile).WithNewWindow(true).Do(direct)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := chromedp.NewContext(browser, chromedp.WithTargetID(page))
+	t.Cleanup(cancel)
+	return ctx
+}
+
+func (p *process) end() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, cancel := range slices.Backward(p.cancel) {
+		cancel()
+	}
+}
+
+// New opens a page on a handler, with cookies and storage of its own, in the
+// Chromium that all tests share, see [Tests]. An absent Chromium fails the test.
 func New(t *testing.T, h http.Handler) *Browser {
 	t.Helper()
 	server := httptest.NewServer(withPolicy(h))
 	t.Cleanup(server.Close)
-	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.NoSandbox, chromedp.DisableGPU, chromedp.Flag("disable-quic", true),
-		chromedp.Flag("disable-background-networking", true), chromedp.Flag("disable-component-update", true), chromedp.Flag("disable-sync", true))
-	ctx, cancel := chromedp.NewExecAllocator(context.Background(), options...)
-	t.Cleanup(cancel)
-	ctx, cancel = chromedp.NewContext(ctx)
-	t.Cleanup(cancel)
-	ctx, cancel = context.WithTimeout(ctx, 2*time.Minute)
+	ctx, cancel := context.WithTimeout(window(t), 2*time.Minute)
 	t.Cleanup(cancel)
 	b := &Browser{t: t, ctx: ctx, URL: server.URL}
 	chromedp.ListenTarget(ctx, b.watch)
@@ -135,7 +200,9 @@ func (b *Browser) Until(expression string) {
 	for {
 		err := b.holds(expression)
 		if err == nil {
-			time.Sleep(100 * time.Millisecond) // a few frames: what was changed is painted and takes keys
+			err = b.holds(painted) // or another page came meanwhile
+		}
+		if err == nil {
 			return
 		}
 		if time.Now().After(deadline) || b.ctx.Err() != nil {
@@ -147,17 +214,23 @@ func (b *Browser) Until(expression string) {
 	}
 }
 
+// painted becomes true two frames later: what was changed is seen and takes keys. A
+// page that is not painted at all need not be waited for longer.
+const painted = `new Promise(done => { requestAnimationFrame(() => requestAnimationFrame(() => done(true))); setTimeout(() => done(true), 1000) })`
+
 var errNotYet = errors.New("it is not")
 
 func (b *Browser) holds(expression string) error {
 	ctx, cancel := context.WithTimeout(b.ctx, patience/10)
 	defer cancel()
 	var yes bool
-	if err := chromedp.Run(ctx, chromedp.Evaluate("!!("+expression+")", &yes)); err != nil || yes {
+	if err := chromedp.Run(ctx, chromedp.Evaluate("Promise.resolve("+expression+").then(v => !!v)", &yes, awaited)); err != nil || yes {
 		return err
 	}
 	return errNotYet
 }
+
+func awaited(p *runtime.EvaluateParams) *runtime.EvaluateParams { return p.WithAwaitPromise(true) }
 
 // Drop drops files onto the page as a hand would.
 func (b *Browser) Drop(files ...string) {
