@@ -94,6 +94,15 @@ func planChaos(t *testing.T) chaosPlan {
 
 func (p chaosPlan) long() bool { return os.Getenv("LARDER_CHAOS") != "" }
 
+// share lets a short scene run beside others: each lasts as long as before, and a
+// busier machine is one trouble more. In a long run each has the machine to itself,
+// and its lines stand in the order of the scenes.
+func (p chaosPlan) share(t *testing.T) {
+	if !p.long() {
+		t.Parallel()
+	}
+}
+
 // TestChaos holds the promises while servers, connections and topologies
 // suffer, one fault after the other, each for three groups of two nodes at a
 // time, and prints what was seen, also when a scene fails.
@@ -101,6 +110,7 @@ func (p chaosPlan) long() bool { return os.Getenv("LARDER_CHAOS") != "" }
 //	LARDER_CHAOS=1m go test ./lardertest -run TestChaos -timeout 2h -v
 func TestChaos(t *testing.T) {
 	plan := planChaos(t)
+	var mu sync.Mutex
 	var lines []line
 	t.Cleanup(func() { // after a scene that could not go on as well
 		total, confirmed := sum(lines)
@@ -117,10 +127,15 @@ func TestChaos(t *testing.T) {
 			t.Error("without confirmed invalidations nothing is held to anything")
 		}
 	})
-	play := func(s scene) { lines = append(lines, s.run(s.t, plan)...) }
-	t.Run("standalone", func(t *testing.T) { standaloneScenes(t, plan, play) })
-	t.Run("sentinel", func(t *testing.T) { sentinelScenes(t, plan, play) })
-	t.Run("cluster", func(t *testing.T) { clusterScenes(t, plan, play) })
+	play := func(s scene) {
+		seen := s.run(s.t, plan)
+		mu.Lock()
+		defer mu.Unlock()
+		lines = append(lines, seen...)
+	}
+	t.Run("sentinel", func(t *testing.T) { plan.share(t); sentinelScenes(t, plan, play) })
+	t.Run("cluster", func(t *testing.T) { plan.share(t); clusterScenes(t, plan, play) })
+	t.Run("standalone", func(t *testing.T) { plan.share(t); standaloneScenes(t, plan, play) })
 }
 
 // run plays the scene for all promises at once.

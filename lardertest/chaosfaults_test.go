@@ -23,7 +23,7 @@ func every(d time.Duration, f func(i int)) func(context.Context) {
 }
 
 // standaloneScenes plays on one server, a new one for each scene.
-func standaloneScenes(t *testing.T, _ chaosPlan, play func(scene)) {
+func standaloneScenes(t *testing.T, plan chaosPlan, play func(scene)) {
 	type stage struct {
 		s     *lardertest.RedisServer
 		p     *lardertest.Proxy
@@ -71,19 +71,19 @@ func standaloneScenes(t *testing.T, _ chaosPlan, play func(scene)) {
 		{"FLUSHALL", lardertest.RedisOptions{}, 60 * time.Millisecond, command("FLUSHALL")},
 		{"full tracking table", lardertest.RedisOptions{AllRights: true, Args: []string{"--tracking-table-max-keys", "10"}}, time.Hour, func(stage, int) {}},
 	} {
-		s := lardertest.StartRedis(t, c.options)
-		on := stage{s: s, p: lardertest.StartProxy(t, s.Addr()), door: lardertest.OpenBackDoor(t, s)}
-		on.other = func(args ...string) { _, _ = s.Command(args...) } // refused by a full server at times
-		play(scene{
-			t: t, topology: "standalone", fault: c.fault,
-			config: redistier.Config{Address: s.Addr()}, proxied: redistier.Config{Address: on.p.Addr()},
-			play: every(c.pause, func(i int) { c.strike(on, i) }),
+		t.Run(c.fault, func(t *testing.T) {
+			plan.share(t)
+			s := lardertest.StartRedis(t, c.options)
+			on := stage{s: s, p: lardertest.StartProxy(t, s.Addr()), door: lardertest.OpenBackDoor(t, s)}
+			on.other = func(args ...string) { _, _ = s.Command(args...) } // refused by a full server at times
+			play(scene{
+				t: t, topology: "standalone", fault: c.fault,
+				config: redistier.Config{Address: s.Addr()}, proxied: redistier.Config{Address: on.p.Addr()},
+				play: every(c.pause, func(i int) { c.strike(on, i) }),
+			})
 		})
-		if err := s.Shutdown(); err != nil {
-			t.Error(err)
-		}
 	}
-	play(pausedNode(t))
+	t.Run("SIGSTOP of a node", func(t *testing.T) { plan.share(t); play(pausedNode(t)) })
 }
 
 // pausedNode pauses the process of a node for longer than any evidence lasts,

@@ -113,6 +113,7 @@ func TestConsistencyExact(t *testing.T) {
 	for _, chaos := range []bool{false, true} {
 		for _, byTag := range []bool{false, true} {
 			t.Run(caseName(byTag, chaos), func(t *testing.T) {
+				t.Parallel()
 				r := consistency(t, &node{byTag: byTag}, chaos, time.Second, larder.Exact)
 				if r.Stale != 0 {
 					t.Errorf("%d stale reads in exact mode", r.Stale)
@@ -129,6 +130,7 @@ func TestConsistencyDefault(t *testing.T) {
 	for _, chaos := range []bool{false, true} {
 		for _, byTag := range []bool{false, true} {
 			t.Run(caseName(byTag, chaos), func(t *testing.T) {
+				t.Parallel()
 				r := consistency(t, &node{byTag: byTag}, chaos, staleness)
 				if r.AgeMax >= staleness {
 					t.Errorf("a value was returned that had been invalid for %v, the bound is %v", r.AgeMax, staleness)
@@ -144,6 +146,7 @@ func TestConsistencyStrict(t *testing.T) {
 	for _, chaos := range []bool{false, true} {
 		for _, byTag := range []bool{false, true} {
 			t.Run(caseName(byTag, chaos), func(t *testing.T) {
+				t.Parallel()
 				r := consistency(t, &node{byTag: byTag, strict: true}, chaos, 250*time.Millisecond)
 				if r.Stale != 0 {
 					t.Errorf("%d stale reads after strict invalidations", r.Stale)
@@ -177,7 +180,7 @@ func consistency(t *testing.T, like *node, chaos bool, staleness time.Duration, 
 	for _, n := range []*node{a, b} {
 		n.byTag, n.strict = like.byTag, like.strict
 	}
-	w := lardertest.Workload{Reads: reads(t, 100_000) / 4, Workers: 32}
+	w := lardertest.Workload{Reads: reads(t, 60_000) / 4, Workers: 32}
 	if chaos {
 		w.Lasts = 3 * time.Second
 		w.Chaos = func(ctx context.Context) { torment(ctx, t, s) }

@@ -22,6 +22,7 @@ func TestConsistencyOverflow(t *testing.T) {
 	for name, squeeze := range squeezes {
 		for _, strict := range []bool{false, true} {
 			t.Run(name+map[bool]string{true: "/strict"}[strict], func(t *testing.T) {
+				t.Parallel()
 				cfg := redistier.Config{TrackingTableKeys: 10}
 				if strict || name == "memory" {
 					cfg.TrackingTableKeys = 0

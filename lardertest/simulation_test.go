@@ -120,7 +120,7 @@ func (s *simulation) rarely() func(lardertest.Request) lardertest.Fault {
 }
 
 // seeds returns the seeds to simulate: LARDER_SEED alone, or so many random
-// ones, ten times as many in a long run.
+// ones, twenty times as many in a long run.
 func seeds(t *testing.T, n int) []uint64 {
 	if env := os.Getenv("LARDER_SEED"); env != "" {
 		seed, err := strconv.ParseUint(env, 10, 64)
@@ -130,7 +130,7 @@ func seeds(t *testing.T, n int) []uint64 {
 		return []uint64{seed}
 	}
 	if os.Getenv("LARDER_READS") != "" {
-		n *= 10
+		n *= 20
 	}
 	list := make([]uint64, n)
 	for i := range list {
@@ -144,7 +144,7 @@ func seeds(t *testing.T, n int) []uint64 {
 // before it began. The seed decides about the faults, not about the order of
 // goroutines.
 func TestSimulationExact(t *testing.T) {
-	for _, seed := range seeds(t, 6) {
+	for _, seed := range seeds(t, 3) {
 		synctest.Test(t, func(t *testing.T) {
 			r := newSimulation(t, seed, 1+int(seed%2), larder.Exact).run(t)
 			if r.Stale != 0 || r.Invented != 0 {
@@ -158,7 +158,7 @@ func TestSimulationExact(t *testing.T) {
 // TestSimulationDefault holds promise P2 in virtual time, to the nanosecond: no
 // read returns what has been invalid for longer than MaxStaleness.
 func TestSimulationDefault(t *testing.T) {
-	for _, seed := range seeds(t, 6) {
+	for _, seed := range seeds(t, 3) {
 		synctest.Test(t, func(t *testing.T) {
 			r := newSimulation(t, seed, 1+int(seed%2)).run(t)
 			if r.AgeMax > simT || r.Invented != 0 {
@@ -172,7 +172,7 @@ func TestSimulationDefault(t *testing.T) {
 // TestSimulationStrict holds promise P3 in virtual time: once a strict
 // invalidation has returned, no memory hit is stale either.
 func TestSimulationStrict(t *testing.T) {
-	for _, seed := range seeds(t, 6) {
+	for _, seed := range seeds(t, 3) {
 		synctest.Test(t, func(t *testing.T) {
 			s := newSimulation(t, seed, 1+int(seed%2))
 			for _, n := range s.nodes {
