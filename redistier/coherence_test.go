@@ -155,6 +155,7 @@ func (m *mirror) check(t *testing.T, get func(key string) string) (kept int) {
 // change of its key. It fails as soon as a single keeping op loses its
 // registration or a push comes too late.
 func TestCopiesStayCoherent(t *testing.T) {
+	t.Parallel()
 	srv := lardertest.StartRedis(t)
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)

@@ -29,6 +29,7 @@ func TestConformance(t *testing.T) {
 // TestClusterConformance runs the suite over a cluster that all its tests
 // share, each in a namespace of its own.
 func TestClusterConformance(t *testing.T) {
+	t.Parallel()
 	cluster := lardertest.StartCluster(t)
 	n := 0
 	lardertest.RunRemote(t, func(t *testing.T) lardertest.Site {

@@ -240,6 +240,7 @@ func TestAbsentServer(t *testing.T) {
 // long as a heartbeat may take, then nothing is served; awake again it is used
 // within a second.
 func TestHungServer(t *testing.T) {
+	t.Parallel()
 	srv := lardertest.StartRedis(t)
 	tier, events := openTier(t, Config{Address: srv.Addr(), BeatTimeout: 300 * time.Millisecond, DialTimeout: defaultDialTimeout}, "shop")
 	mark := events.await(t, 0, "connected")
@@ -298,6 +299,7 @@ func TestShortHangKeepsTheConnection(t *testing.T) {
 // server hangs; neither requests nor heartbeats may wait longer for a place
 // than their contexts allow, and all places come back afterwards.
 func TestFullQueueObeysContexts(t *testing.T) {
+	t.Parallel()
 	srv := lardertest.StartRedis(t)
 	tier, events := openTier(t, Config{Address: srv.Addr(), BeatTimeout: 2 * patience}, "shop")
 	events.await(t, 0, "connected")
@@ -414,6 +416,7 @@ func TestWrongPassword(t *testing.T) {
 // TestCloseDuringEverything: Close returns at once whatever goes on, twice and
 // before Start too, and leaves nothing running (goleak).
 func TestCloseDuringEverything(t *testing.T) {
+	t.Parallel()
 	srv := lardertest.StartRedis(t)
 	for i := range 30 {
 		tier, err := New(Config{Address: srv.Addr()}, "shop")

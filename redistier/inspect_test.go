@@ -107,6 +107,7 @@ func TestInspectorKeepsTheNamespace(t *testing.T) {
 }
 
 func TestInspectorListsAndExplains(t *testing.T) {
+	t.Parallel()
 	for name, cfg := range topologies(t) {
 		t.Run(name, func(t *testing.T) {
 			var names, want []string

@@ -33,6 +33,7 @@ func reachable(t testing.TB, tier *Tier) {
 // TestSentinelFailover: the tier leaves the old master, ends the epoch, clears
 // what the new one may have brought back, and goes on there.
 func TestSentinelFailover(t *testing.T) {
+	t.Parallel()
 	sentinel := lardertest.StartSentinel(t)
 	cfg := Config{Topology: Sentinel, Addresses: sentinel.Addrs(), MasterName: lardertest.SentinelMaster}
 	tier, events := openTier(t, cfg, "shop")
@@ -59,6 +60,7 @@ func TestSentinelFailover(t *testing.T) {
 // TestSentinelCrash: a master that dies is replaced without anybody's help, and
 // with Replay the entries stay.
 func TestSentinelCrash(t *testing.T) {
+	t.Parallel()
 	sentinel := lardertest.StartSentinel(t)
 	cfg := Config{Topology: Sentinel, Addresses: sentinel.Addrs(), MasterName: lardertest.SentinelMaster, OnFailover: Replay}
 	tier, _ := openTier(t, cfg, "shop")
@@ -82,6 +84,7 @@ func TestSentinelCrash(t *testing.T) {
 // TestClusterSlotMoves: what was read from the former owner of a slot dies, and
 // the slot is served by its new owner; connections to other masters stay.
 func TestClusterSlotMoves(t *testing.T) {
+	t.Parallel()
 	cluster := lardertest.StartCluster(t)
 	tier, _ := openTier(t, Config{Topology: Cluster, Addresses: cluster.Addrs()}, "shop")
 	reachable(t, tier)
@@ -132,6 +135,7 @@ func TestClusterSlotMoves(t *testing.T) {
 // TestClusterFailover: a replica that takes over may have lost writes, so the
 // whole namespace is cleared, also on the other masters.
 func TestClusterFailover(t *testing.T) {
+	t.Parallel()
 	cluster := lardertest.StartCluster(t)
 	tier, _ := openTier(t, Config{Topology: Cluster, Addresses: cluster.Addrs()}, "shop")
 	reachable(t, tier)
@@ -164,6 +168,7 @@ func TestClusterFailover(t *testing.T) {
 // TestClusterDeleteMatching: keys that move while the key space is read are
 // found where they arrive.
 func TestClusterDeleteMatching(t *testing.T) {
+	t.Parallel()
 	cluster := lardertest.StartCluster(t)
 	tier, _ := openTier(t, Config{Topology: Cluster, Addresses: cluster.Addrs()}, "shop")
 	reachable(t, tier)
@@ -198,6 +203,7 @@ func TestClusterDeleteMatching(t *testing.T) {
 // TestClusterCopiesStayCoherent is TestCopiesStayCoherent over a cluster whose
 // slots move and whose masters fail over.
 func TestClusterCopiesStayCoherent(t *testing.T) {
+	t.Parallel()
 	cluster := lardertest.StartCluster(t)
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)

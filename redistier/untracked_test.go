@@ -55,6 +55,7 @@ func TestServerWithoutPushes(t *testing.T) {
 // TestPromisesWithoutPushes: two caches without tracking keep the promises of
 // exact, strict and default reads.
 func TestPromisesWithoutPushes(t *testing.T) {
+	t.Parallel()
 	const staleness = 200 * time.Millisecond
 	srv := lardertest.StartRedis(t)
 	for _, c := range []struct {
