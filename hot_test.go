@@ -168,7 +168,7 @@ func TestScanDoesNotEvictHotKeys(t *testing.T) {
 	k := space(t, c, "k", larder.KeyspaceOptions[int, int]{TTL: time.Hour})
 	loads := map[int]int{}
 	load := func(_ context.Context, key int) (int, error) { loads[key]++; return key, nil }
-	const hot, scanned = 200, 30_000 // memory holds about four thousand
+	const hot, scanned = 200, 15_000 // memory holds about four thousand
 	read := func() {
 		for key := range hot {
 			k.Get(t.Context(), key, load)
@@ -177,7 +177,7 @@ func TestScanDoesNotEvictHotKeys(t *testing.T) {
 	for key := range 5000 { // the engine counts from when it is half full
 		k.Get(t.Context(), -1-key, load)
 	}
-	for range 200 {
+	for range 60 {
 		read()
 	}
 	for key := range hot {

@@ -241,7 +241,7 @@ func TestConfirmDoesNotWaitForTheClosed(t *testing.T) {
 	if n := len(strings.Split(c.members(), "\n")); n != 1 {
 		t.Errorf("%d members: %q", n, c.members())
 	}
-	if err := c.confirm(staleness); err != nil {
+	if err := c.confirm(2 * staleness); err != nil { // a silent member would be waited for that long at least
 		t.Error(err)
 	}
 }
