@@ -98,7 +98,7 @@ func (b *batch[K, V]) get(ctx context.Context, keys []K, opts []ReadOption) (map
 func (b *batch[K, V]) flush(ctx context.Context) {
 	waits, cancel := b.k.waitContext(ctx)
 	defer cancel()
-	b.run(waits)
+	b.runTraced(waits)
 	b.k.launch(ctx, b.refreshing, b.load)
 	b.refreshing = nil
 }

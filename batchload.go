@@ -188,6 +188,7 @@ func (k *Keyspace[K, V]) releaseAll(members []*member[K, V]) {
 func (b *batch[K, V]) call(ctx context.Context, keys []K) (values map[K]V, o outcome[V]) {
 	k := b.k
 	start := clock.Now()
+	ctx, span := k.cache.span(ctx, SpanLoad, k.name, len(keys))
 	k.stats.inFlight.Add(1)
 	returned := false
 	defer func() {
@@ -198,6 +199,7 @@ func (b *batch[K, V]) call(ctx context.Context, keys []K) (values map[K]V, o out
 				o.err = &PanicError{}
 			}
 		}
+		span.EndSpan(outcomeOfSpan(o.err))
 		k.stats.inFlight.Add(-1)
 		took := time.Duration(clock.Now()-start) / time.Duration(len(keys))
 		for _, key := range keys {

@@ -46,6 +46,7 @@ func (k *Keyspace[K, V]) fill(ctx context.Context, landings []*landing[K, V]) {
 	if len(landed) == 0 {
 		return
 	}
+	ctx, span := c.span(ctx, SpanFill, k.name, len(landed))
 	sent := clock.Now()
 	for _, l := range landed {
 		l.sent, l.proof = sent, l.f.Prove()
@@ -58,9 +59,13 @@ func (k *Keyspace[K, V]) fill(ctx context.Context, landings []*landing[K, V]) {
 		c.observe(replies[0].Err, sent)
 		again.adoptFound(replies[len(ops):], sent)
 	}
+	outcome := SpanOK
 	for i, l := range landed {
-		k.land(l, replies[i], &again)
+		if !k.land(l, replies[i], &again) {
+			outcome = SpanRefused
+		}
 	}
+	span.EndSpan(outcome)
 }
 
 // fillOp encodes a landing. What cannot be stored gives its lease back.
@@ -94,8 +99,8 @@ func (k *Keyspace[K, V]) fillOp(l *landing[K, V]) (op Op, ok bool) {
 	return op, true
 }
 
-// land reads the reply to one fill.
-func (k *Keyspace[K, V]) land(l *landing[K, V], reply Reply, again *ensuring) {
+// land reads the reply to one fill and reports whether it was accepted.
+func (k *Keyspace[K, V]) land(l *landing[K, V], reply Reply, again *ensuring) bool {
 	// An own write outdates what others of this process read before it.
 	own, live := k.cache.board.Replace(l.r.entry, l.ticket)
 	if reason := landed(l.p, l.r.deps, reply, again); reason != fillAccepted {
@@ -103,17 +108,18 @@ func (k *Keyspace[K, V]) land(l *landing[K, V], reply Reply, again *ensuring) {
 		if k.cache.watched() {
 			k.tellEntry(EventRefused, l.r.key, reason.String(), 0)
 		}
-		return
+		return false
 	}
 	l.o.evidence, l.o.proof = l.sent, l.proof
 	if k.memory == nil || !live || !l.epoch.Alive() {
-		return
+		return true
 	}
 	gens := make([]*generation, len(l.r.deps))
 	again.fill(l.r.deps, gens)
 	t := terms{evidence: l.sent, ticket: own, epoch: l.epoch, tags: gens, negative: l.o.negative}
 	k.age(&t, clock.Add(l.from, l.o.life.fresh), clock.Add(l.from, l.o.life.total()), k.measured(l.o.took, l.o.life))
 	k.keep(l.r, &t, l.o.value, l.size)
+	return true
 }
 
 // landed says whether a fill was accepted under generations that still hold.

@@ -37,7 +37,7 @@ func (k *Keyspace[K, V]) Get(ctx context.Context, key K, load Loader[K, V], opts
 		}
 		return k.hand(e.value, e.negative)
 	}
-	value, err := k.getSlow(ctx, key, hash, load, k.readConfig(now, opts))
+	value, err := k.getTraced(ctx, key, hash, load, k.readConfig(now, opts))
 	k.stats.slowReads.Observe(elapsed(now))
 	return value, err
 }
@@ -187,8 +187,7 @@ func (k *Keyspace[K, V]) getSlow(ctx context.Context, key K, hash uint64, load L
 		if leads {
 			return k.lead(ctx, f, r, &w.l)
 		}
-		k.stats.localWaits.Add()
-		o, ok, err := f.Wait(ctx)
+		o, ok, err := k.waitLocally(ctx, f)
 		if err != nil {
 			k.stats.count(sourceError)
 			return none, leave(ctx, f, err)

@@ -34,10 +34,13 @@ func (c *Cache) Invalidate(ctx context.Context, targets ...Target) error {
 	if c.ctx.Err() == nil {
 		c.noteTargets(targets)
 	}
-	if err := c.remove(ctx, ops); err != nil || !strict {
-		return err
+	ctx, span := c.span(ctx, SpanInvalidate, "", len(targets))
+	err := c.remove(ctx, ops)
+	if err == nil && strict {
+		err = c.awaitEverywhere(ctx, ops, time.Now())
 	}
-	return c.awaitEverywhere(ctx, ops, time.Now())
+	span.EndSpan(outcomeOfSpan(err))
+	return err
 }
 
 // Clear makes every entry of the namespace outdated by changing its
@@ -191,7 +194,7 @@ func (c *Cache) sendBatch(ctx context.Context, ops []Op) []Reply {
 // 448 bytes with "*" finds them. What other processes keep of [MemoryOnly]
 // keyspaces is not reached: Redis has no entries of them. Name their keys or
 // tags.
-func (c *Cache) DeletePattern(ctx context.Context, pattern string) (int, error) {
+func (c *Cache) DeletePattern(ctx context.Context, pattern string) (n int, err error) {
 	switch {
 	case c.ctx.Err() != nil:
 		return 0, ErrClosed
@@ -200,6 +203,8 @@ func (c *Cache) DeletePattern(ctx context.Context, pattern string) (int, error) 
 	}
 	c.invalidations.Add(1)
 	c.noteInvalidation(targetPattern, pattern)
+	ctx, span := c.span(ctx, SpanInvalidate, "", 1)
+	defer func() { span.EndSpan(outcomeOfSpan(err)) }()
 	if c.remote == nil {
 		c.board.Kill(sweepKey) // loads in flight
 		return c.forget(pattern), nil
@@ -207,7 +212,7 @@ func (c *Cache) DeletePattern(ctx context.Context, pattern string) (int, error) 
 	c.board.KillAll()
 	defer c.board.KillAll()
 	sent := clock.Now()
-	n, err := c.remote.DeleteMatching(ctx, pattern, func(keys []string) {
+	n, err = c.remote.DeleteMatching(ctx, pattern, func(keys []string) {
 		for _, key := range keys {
 			c.board.Kill(key)
 		}
@@ -246,7 +251,7 @@ func (k *Keyspace[K, V]) Mutate(ctx context.Context, key K, change func(context.
 	c, held := k.cache, ops[0].Key
 	c.noteTargets([]Target{target})
 	if c.remote == nil {
-		defer func() { err = errors.Join(err, c.remove(ctx, ops)) }()
+		defer func() { err = errors.Join(err, c.removeTraced(ctx, ops)) }()
 		return change(ctx)
 	}
 	token := newToken()
@@ -261,7 +266,7 @@ func (k *Keyspace[K, V]) Mutate(ctx context.Context, key K, change func(context.
 	}
 	defer func() {
 		stop()
-		err = errors.Join(err, c.remove(context.WithoutCancel(ctx), []Op{end}))
+		err = errors.Join(err, c.removeTraced(context.WithoutCancel(ctx), []Op{end}))
 	}()
 	return change(ctx)
 }

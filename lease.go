@@ -222,7 +222,9 @@ type foreignLease struct {
 
 // awaitLease waits until the key changes or the lease must have expired. It
 // fails when ctx ends.
-func (k *Keyspace[K, V]) awaitLease(ctx context.Context, l *foreignLease) error {
+func (k *Keyspace[K, V]) awaitLease(ctx context.Context, l *foreignLease) (err error) {
+	_, span := k.cache.span(ctx, SpanWait, k.name, 1)
+	defer func() { span.EndSpan(outcomeOfSpan(err)) }()
 	woken, stop := k.cache.board.Wait(l.entry, l.ticket)
 	defer stop()
 	timer := time.NewTimer(max(l.left, 0) + time.Millisecond)

@@ -221,6 +221,7 @@ func (p *permit) loaded(start int64, err error) {
 // passes through, counted.
 func (k *Keyspace[K, V]) call(ctx context.Context, r *request[K, V]) (o outcome[V]) {
 	start := clock.Now()
+	ctx, span := k.cache.span(ctx, SpanLoad, k.name, 1)
 	k.stats.inFlight.Add(1)
 	returned := false
 	defer func() {
@@ -231,6 +232,7 @@ func (k *Keyspace[K, V]) call(ctx context.Context, r *request[K, V]) (o outcome[
 				o.err = &PanicError{}
 			}
 		}
+		span.EndSpan(outcomeOfSpan(o.err))
 		k.heatedByLoad(r.key, r.hash)
 		k.stats.inFlight.Add(-1)
 		took := time.Duration(clock.Now() - start)

@@ -82,7 +82,10 @@ func (c *Cache) Lock(ctx context.Context, name string, opts LockOptions) (*Lock,
 		defer cancel()
 	}
 	l := &Lock{cache: c, name: name, key: c.lockKey(name), token: newToken(), ttl: opts.TTL}
-	if err := l.acquire(waitCtx, opts.Wait < 0); err != nil {
+	waitCtx, span := c.span(waitCtx, SpanLock, "", 1)
+	err = l.acquire(waitCtx, opts.Wait < 0)
+	span.EndSpan(outcomeOfSpan(err))
+	if err != nil {
 		return nil, fmt.Errorf("larder: lock %.60q: %w", name, err)
 	}
 	l.begin(ctx)

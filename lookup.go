@@ -24,7 +24,9 @@ func (k *Keyspace[K, V]) Lookup(ctx context.Context, key K, opts ...ReadOption) 
 	if e := k.overdue(key, hash, now, config.floor); e != nil {
 		return k.settleLate(e, now)
 	}
+	ctx, span := k.cache.span(ctx, SpanGet, k.name, 1)
 	found, err := k.peek(ctx, key, hash, config)
+	span.EndSpan(outcomeOfSpan(err))
 	k.stats.slowReads.Observe(elapsed(now))
 	if err != nil {
 		if err == ErrMiss {

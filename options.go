@@ -77,6 +77,10 @@ type Options struct {
 	// Logger receives changes of state and what an operator should look at.
 	// Default [slog.Default].
 	Logger *slog.Logger
+	// Tracer shows reads that memory does not answer, loads, fills, sets,
+	// invalidations and locks as spans, without keys or values. Default: none;
+	// that costs nothing.
+	Tracer Tracer
 }
 
 // Tiers says where the entries of a keyspace are kept.

@@ -49,6 +49,18 @@ func (k *Keyspace[K, V]) setMany(ctx context.Context, values map[K]V, ttl time.D
 	if k.cache.ctx.Err() != nil {
 		return ErrClosed
 	}
+	ctx, span := k.cache.span(ctx, SpanSet, k.name, len(values))
+	failed := k.storeAll(ctx, values, ttl)
+	if len(failed) > 0 {
+		span.EndSpan(outcomeOfSpan(failed[0].Err))
+		return &BatchError{Failed: failed}
+	}
+	span.EndSpan(SpanOK)
+	return nil
+}
+
+// storeAll stores values, batchKeys at a time, and returns those that failed.
+func (k *Keyspace[K, V]) storeAll(ctx context.Context, values map[K]V, ttl time.Duration) (failed []KeyError) {
 	store := k.setRemotely
 	switch {
 	case k.cache.remote == nil:
@@ -57,7 +69,6 @@ func (k *Keyspace[K, V]) setMany(ctx context.Context, values map[K]V, ttl time.D
 		store = k.setCaptured
 	}
 	writes := make([]write[K, V], 0, min(len(values), batchKeys))
-	var failed []KeyError
 	for key, value := range values {
 		writes = append(writes, write[K, V]{value: value, life: k.spanOf(ttl, false)}) // there is room: none is moved
 		w := &writes[len(writes)-1]
@@ -74,10 +85,7 @@ func (k *Keyspace[K, V]) setMany(ctx context.Context, values map[K]V, ttl time.D
 	if len(writes) > 0 {
 		failed = append(failed, store(ctx, writes)...)
 	}
-	if len(failed) > 0 {
-		return &BatchError{Failed: failed}
-	}
-	return nil
+	return failed
 }
 
 // write is one entry of a SetMany.

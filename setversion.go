@@ -27,7 +27,7 @@ import (
 // It costs one round trip. Errors are those of Invalidate; in addition
 // [ErrTooLarge] and those of the codec mean that the key was invalidated and
 // the value was not stored, and version 0 is refused.
-func (k *Keyspace[K, V]) SetVersion(ctx context.Context, key K, value V, version uint64) error {
+func (k *Keyspace[K, V]) SetVersion(ctx context.Context, key K, value V, version uint64) (err error) {
 	if version == 0 {
 		return fmt.Errorf("larder: set %s: version 0 says nothing, versions begin with 1", k.name)
 	}
@@ -38,6 +38,8 @@ func (k *Keyspace[K, V]) SetVersion(ctx context.Context, key K, value V, version
 	if c.ctx.Err() != nil {
 		return ErrClosed
 	}
+	ctx, span := c.span(ctx, SpanSet, k.name, 1)
+	defer func() { span.EndSpan(outcomeOfSpan(err)) }()
 	var r request[K, V]
 	if err := k.request(&r, key, k.hash(key), readConfig{}); err != nil {
 		return err

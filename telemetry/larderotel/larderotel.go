@@ -1,6 +1,8 @@
-// Package larderotel shows the counters of a cache to OpenTelemetry:
+// Package larderotel shows the counters and the work of a cache to
+// OpenTelemetry:
 //
 //	reader := metric.NewPeriodicReader(exporter, metric.WithProducer(larderotel.Producer(cache)))
+//	options := larder.Options{Tracer: larderotel.Tracer(otel.GetTracerProvider())}
 //
 // The metrics are those of docs/operations.md, without the suffix "_total",
 // which exporters to Prometheus add.
@@ -43,7 +45,7 @@ func (p *producer) Produce(context.Context) ([]metricdata.ScopeMetrics, error) {
 		}
 		p.add(&list[at(list, name)], f, now)
 	}
-	scope := instrumentation.Scope{Name: "github.com/larder-go/larder/telemetry/larderotel"}
+	scope := instrumentation.Scope{Name: scopeName}
 	return []metricdata.ScopeMetrics{{Scope: scope, Metrics: list}}, nil
 }
 
