@@ -85,6 +85,7 @@ type HoldHolder struct {
 type MemoryCopy struct {
 	Keyspace string
 	Usable   bool          // a read with the default tolerance would get it
+	Stale    bool          // and it is past its TTL, within grace
 	Why      string        // a sentence
 	Negative bool          // the source has no such entry
 	Left     time.Duration // until its hard deadline
@@ -147,6 +148,9 @@ func (c *Cache) explainCopy(h *head, now int64) MemoryCopy {
 		m.Why = "the connection it was read on has ended or was flushed"
 	case !h.proves(now - c.tolerance.Load()):
 		m.Why = fmt.Sprintf("a tag was invalidated, or no heartbeat of the last %v proves it", time.Duration(c.tolerance.Load()))
+	case now >= h.softEnd():
+		m.Usable, m.Stale = true, true
+		m.Why = fmt.Sprintf("it is stale since %v, and served while it is refreshed; grace ends in %v", rounded(now-h.softEnd()), rounded(h.end()-now))
 	default:
 		m.Usable, m.Why = true, "nothing changed since it was read, and heartbeats prove it"
 	}
@@ -272,6 +276,8 @@ func (c *Cache) explainValue(ctx context.Context, x *Explanation, now int64, of 
 		x.say(StateUnfit, unusable+"; reads here load")
 	case fits == damaged:
 		x.say(StateCorrupt, unusable+"; the next read replaces it")
+	case e.Soft <= now && of != nil && now >= e.Soft+of.grace.Milliseconds():
+		x.say(StateStale, fmt.Sprintf("its soft deadline passed %v ago; the grace here is %v, so reads load", since(now, e.Soft), of.grace))
 	case e.Soft <= now:
 		x.say(StateStale, fmt.Sprintf("its soft deadline passed %v ago; grace ends in %v", since(now, e.Soft), since(e.Hard, now)))
 	default:
@@ -279,6 +285,9 @@ func (c *Cache) explainValue(ctx context.Context, x *Explanation, now int64, of 
 	}
 	return nil
 }
+
+// rounded is a number of nanoseconds for people.
+func rounded(ns int64) time.Duration { return time.Duration(ns).Round(time.Millisecond) }
 
 func since(a, b int64) time.Duration { return time.Duration(a-b) * time.Millisecond }
 

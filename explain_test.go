@@ -116,6 +116,39 @@ func TestExplainMemory(t *testing.T) {
 	})
 }
 
+// A value past its TTL that reads still get is called stale, in Redis and in
+// memory, also for how long; where a process allows no grace that is told.
+func TestExplainStale(t *testing.T) {
+	inSetup(t, setup{nodes: 1, spaces: larder.KeyspaceOptions[string, int]{TTL: 10 * time.Second, Grace: time.Minute, EarlyRefresh: -1}}, func(r *rig) {
+		a, strict := r.nodes[0], r.join(setup{})
+		copyOf := func() larder.MemoryCopy {
+			t.Helper()
+			x := a.explain("plain:k")
+			if len(x.Memory) != 1 {
+				t.Fatalf("explained %+v", x.Memory)
+			}
+			return x.Memory[0]
+		}
+		a.expect("k", 0)
+		if m := copyOf(); !m.Usable || m.Stale {
+			t.Errorf("fresh: %+v", m)
+		}
+		r.pass(15 * time.Second)
+		a.expectState("plain:k", larder.StateStale, "; grace ends in 55")
+		if m := copyOf(); !m.Usable || !m.Stale || m.Why != "it is stale since 5s, and served while it is refreshed; grace ends in 55s" {
+			t.Errorf("in grace: %+v", m)
+		}
+		if _, err := strict.lookup("k"); err != larder.ErrMiss {
+			t.Errorf("without grace: %v", err)
+		}
+		strict.expectState("plain:k", larder.StateStale, "; the grace here is 0s, so reads load")
+		a.invalidate(a.plain.Key("k"))
+		if m := copyOf(); m.Usable || m.Stale {
+			t.Errorf("invalidated: %+v", m)
+		}
+	})
+}
+
 // Without an answer of Redis nothing is explained, and an unconfirmed
 // invalidation is told.
 func TestExplainWithoutAnAnswer(t *testing.T) {

@@ -60,7 +60,7 @@ func setup(e *testscript.Env) error {
 }
 
 var commands = map[string]func(*testscript.TestScript, bool, []string){
-	"redis": startRedis, "redis-cli": redisCLI, "crash": crashRedis, "exits": exits, "program": startProgram, "await": await, "site": startSite, "rank": publishRanking, "keyfile": keyFile,
+	"redis": startRedis, "redis-cli": redisCLI, "crash": crashRedis, "exits": exits, "program": startProgram, "await": await, "until": until, "site": startSite, "rank": publishRanking, "keyfile": keyFile,
 }
 
 func server(ts *testscript.TestScript) *lardertest.RedisServer {
@@ -129,6 +129,20 @@ func await(ts *testscript.TestScript, _ bool, args []string) {
 		}
 		if time.Now().After(end) {
 			ts.Fatalf("%q: %q, %v", args, reply, err)
+		}
+	}
+}
+
+// until repeats a command that must succeed until what it prints matches.
+func until(ts *testscript.TestScript, _ bool, args []string) {
+	pattern := regexp.MustCompile(args[0])
+	for end := time.Now().Add(30 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+		ts.Check(ts.Exec(args[1], args[2:]...))
+		if pattern.MatchString(ts.ReadFile("stdout")) {
+			return
+		}
+		if time.Now().After(end) {
+			ts.Fatalf("%q prints %q", args, ts.ReadFile("stdout"))
 		}
 	}
 }
@@ -204,6 +218,7 @@ func newProgram(getenv func(string) string) (*program, error) {
 		add(p, "large", larder.KeyspaceOptions[string, string]{Encryption: never}, func(string) (string, error) { return strings.Repeat("large ", 1000), nil }),
 		add(p, "secret", larder.KeyspaceOptions[string, string]{}, func(key string) (string, error) { return "secret of " + key, nil }),
 		add(p, "local", larder.KeyspaceOptions[string, string]{Encryption: never, Tiers: larder.MemoryOnly}, func(key string) (string, error) { return key, nil }),
+		add(p, "aged", larder.KeyspaceOptions[string, string]{Encryption: never, TTL: 2 * time.Second, Grace: time.Hour, EarlyRefresh: -1}, func(key string) (string, error) { return key, nil }),
 		add(p, "nothing", larder.KeyspaceOptions[string, string]{Encryption: never, NegativeTTL: time.Hour}, func(string) (string, error) { return "", larder.ErrNotFound }),
 	)
 	return p, err
