@@ -13,6 +13,9 @@ type CacheInspector interface {
 	Server(ctx context.Context) (CacheServer, error)
 	// Keys lists entries whose names begin with a literal prefix, page by page.
 	Keys(ctx context.Context, prefix, cursor string) (CacheKeys, error)
+	// Hot lists the entries that all instances together read most in this minute
+	// and the one before, the hottest first.
+	Hot(ctx context.Context) ([]CacheHotKey, error)
 	// Entry tells what there is of one entry. Its value is left out unless
 	// reveal is set; whoever sets it writes to the audit log.
 	Entry(ctx context.Context, name string, reveal bool) (CacheEntry, error)
@@ -57,6 +60,13 @@ type CacheGroup struct {
 	Entries int    `json:"entries"`
 }
 
+// CacheHotKey is an entry that is read often. It never carries a value.
+type CacheHotKey struct {
+	Name string `json:"name"`
+	// Reads is an estimate: hits in memory are sampled and multiplied.
+	Reads uint64 `json:"reads"`
+}
+
 // CacheEntry is what is known of one entry.
 type CacheEntry struct {
 	Name  string   `json:"name"`
@@ -73,7 +83,8 @@ type CacheEntry struct {
 	ID          string   `json:"id"`
 	Tags        []string `json:"tags"`
 	Memory      []string `json:"memory"` // copies in this process, and whether a read would get them
-	// Value is the stored text, if it was asked for and can be shown.
+	// Value is the stored text, decrypted and inflated, if it was asked for; or
+	// why there is none to read.
 	Value    string `json:"value,omitempty"`
 	Revealed bool   `json:"revealed"`
 }

@@ -117,6 +117,7 @@ func (a *api) routes() []route {
 		{"GET", "/cache/server", a.cacheServer},
 		{"GET", "/cache/doctor", a.cacheDoctor},
 		{"GET", "/cache/keys", a.cacheKeys},
+		{"GET", "/cache/hot", a.cacheHot},
 		{"GET", "/cache/entry", a.cacheEntry},
 		{"POST", "/cache/reveal", a.revealEntry},
 		{"GET", "/cache/events", a.cacheEvents},

@@ -2,7 +2,6 @@ package api
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"net/http"
 	"time"
@@ -74,6 +73,12 @@ func (a *api) cacheKeys(w http.ResponseWriter, r *http.Request) error {
 	})
 }
 
+func (a *api) cacheHot(w http.ResponseWriter, r *http.Request) error {
+	return inspecting(a, w, r, func(ctx context.Context, i dashboard.CacheInspector) ([]dashboard.CacheHotKey, error) {
+		return i.Hot(ctx)
+	})
+}
+
 func (a *api) cacheEntry(w http.ResponseWriter, r *http.Request) error {
 	return a.entryOf(w, r, r.URL.Query().Get("name"), false)
 }
@@ -113,34 +118,12 @@ func (a *api) cacheEvents(w http.ResponseWriter, r *http.Request) error {
 	ctx, cancel := context.WithCancel(r.Context())
 	defer cancel()
 	events := i.Watch(ctx)
-	a.Streams(1)
-	defer a.Streams(-1)
-	s := &stream{w: w, control: http.NewResponseController(w)}
-	s.open()
-	alive := time.NewTicker(keepAlive)
-	defer alive.Stop()
+	s, end := a.openStream(w)
+	defer end()
 	for {
-		select {
-		case <-r.Context().Done():
+		e, open, over := next(s, r, a.Ending, events)
+		if over || !open || !s.event("cache", "", e) {
 			return nil
-		case <-a.Ending:
-			s.write("event: reconnect\ndata: {}\n\n")
-			return nil
-		case <-alive.C:
-			if !s.write(": still here\n\n") {
-				return nil
-			}
-		case e, open := <-events:
-			if !open {
-				return nil
-			}
-			data, err := json.Marshal(e)
-			if err != nil {
-				return err
-			}
-			if !s.write("event: cache\ndata: " + string(data) + "\n\n") {
-				return nil
-			}
 		}
 	}
 }

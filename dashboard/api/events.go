@@ -39,32 +39,19 @@ func (a *api) events(w http.ResponseWriter, r *http.Request) error {
 		w.WriteHeader(http.StatusNoContent)
 		return nil
 	}
-	a.Streams(1)
-	defer a.Streams(-1)
-	s := &stream{w: w, control: http.NewResponseController(w), seen: map[int64]bool{}}
-	s.open()
+	s, end := a.openStream(w)
+	defer end()
 	if known == current.version() {
 		s.skip(current)
 	} else if !s.send(current) {
 		return nil
 	}
-	alive := time.NewTicker(keepAlive)
-	defer alive.Stop()
 	for !current.execution.Status.Finished() && current.err == nil {
-		select {
-		case <-r.Context().Done():
+		if _, _, over := next(s, r, a.Ending, changed); over {
 			return nil
-		case <-a.Ending:
-			s.write("event: reconnect\ndata: {}\n\n")
+		}
+		if current, changed = topic.now(); !s.send(current) {
 			return nil
-		case <-alive.C:
-			if !s.write(": still here\n\n") {
-				return nil
-			}
-		case <-changed:
-			if current, changed = topic.now(); !s.send(current) {
-				return nil
-			}
 		}
 	}
 	return nil
@@ -74,16 +61,45 @@ func (a *api) events(w http.ResponseWriter, r *http.Request) error {
 type stream struct {
 	w       http.ResponseWriter
 	control *http.ResponseController
+	alive   *time.Ticker
 	seen    map[int64]bool // results that were sent
 }
 
-func (s *stream) open() {
-	h := s.w.Header()
+// openStream begins a stream, which counts as one until end is called.
+func (a *api) openStream(w http.ResponseWriter) (s *stream, end func()) {
+	a.Streams(1)
+	s = &stream{w: w, control: http.NewResponseController(w), alive: time.NewTicker(keepAlive), seen: map[int64]bool{}}
+	h := w.Header()
 	h.Set("Content-Type", "text/event-stream")
 	h.Set("Cache-Control", "no-store")
 	h.Set("X-Accel-Buffering", "no")
-	s.w.WriteHeader(http.StatusOK)
+	w.WriteHeader(http.StatusOK)
 	s.write(fmt.Sprintf("retry: %d\n\n", reconnectIn.Milliseconds()))
+	return s, func() {
+		s.alive.Stop()
+		a.Streams(-1)
+	}
+}
+
+// next waits for news and keeps the stream alive meanwhile. open is that of the
+// channel; over says that the client has left, or must come back elsewhere
+// because the server ends.
+func next[T any](s *stream, r *http.Request, ending <-chan struct{}, news <-chan T) (item T, open, over bool) {
+	for {
+		select {
+		case <-r.Context().Done():
+			return item, false, true
+		case <-ending:
+			s.write("event: reconnect\ndata: {}\n\n")
+			return item, false, true
+		case <-s.alive.C:
+			if !s.write(": still here\n\n") {
+				return item, false, true
+			}
+		case item, open = <-news:
+			return item, open, false
+		}
+	}
 }
 
 func (s *stream) write(text string) bool {

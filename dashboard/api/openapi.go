@@ -79,6 +79,7 @@ var operations = map[string]operation{
 	"GET /cache/server":                      {summary: "What Redis says of itself", answer: dashboard.CacheServer{}},
 	"GET /cache/doctor":                      {summary: "Examine Redis", answer: []dashboard.CacheNote{}},
 	"GET /cache/keys":                        {summary: "List entries by a literal prefix", query: "prefix cursor", answer: dashboard.CacheKeys{}},
+	"GET /cache/hot":                         {summary: "Entries that all instances together read most, the hottest first; reads are estimates", answer: []dashboard.CacheHotKey{}},
 	"GET /cache/entry":                       {summary: "State of an entry, without its value", query: "name", answer: dashboard.CacheEntry{}},
 	"POST /cache/reveal":                     {summary: "State of an entry with its value; is written to the audit log", body: cacheName{}, answer: dashboard.CacheEntry{}},
 	"GET /cache/events":                      {summary: "Follow what happens in the cache of this instance: server-sent events cache, sampled", answer: "", media: "text/event-stream"},

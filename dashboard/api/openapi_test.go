@@ -53,6 +53,9 @@ func (stillCache) Server(context.Context) (dashboard.CacheServer, error) {
 func (stillCache) Keys(_ context.Context, prefix, _ string) (dashboard.CacheKeys, error) {
 	return dashboard.CacheKeys{Prefix: prefix, Groups: []dashboard.CacheGroup{{Prefix: "a:", Entries: 1}}, Names: []string{"a:b"}}, nil
 }
+func (stillCache) Hot(context.Context) ([]dashboard.CacheHotKey, error) {
+	return []dashboard.CacheHotKey{{Name: "a:b", Reads: 7}}, nil
+}
 func (stillCache) Entry(_ context.Context, name string, reveal bool) (dashboard.CacheEntry, error) {
 	e := dashboard.CacheEntry{Name: name, Why: []string{"w"}, Tags: []string{"t"}, Memory: []string{"m"}, Revealed: reveal}
 	if reveal {
@@ -159,6 +162,7 @@ var requests = [][3]string{
 	{"GET /cache/server", "/cache/server", ""},
 	{"GET /cache/doctor", "/cache/doctor", ""},
 	{"GET /cache/keys", "/cache/keys?prefix=a", ""},
+	{"GET /cache/hot", "/cache/hot", ""},
 	{"GET /cache/entry", "/cache/entry?name=a:b", ""},
 	{"POST /cache/reveal", "/cache/reveal", `{"name":"a:b"}`},
 	{"GET /cache/events", "/cache/events", ""},

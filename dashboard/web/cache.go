@@ -29,6 +29,7 @@ type cacheData struct {
 	Instances int
 	Doctor    []dashboard.CacheNote
 	DoctorAsk bool // it was not asked yet
+	Hot       []hotRow
 	Keys      *keysData
 	Watching  bool
 	Inspects  bool // Redis can be looked into

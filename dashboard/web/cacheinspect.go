@@ -20,6 +20,22 @@ type keysData struct {
 	Cursor string // of this page; empty: the first
 }
 
+// hotRow is one of the hottest keys; its value is shown by the key browser, when
+// asked for.
+type hotRow struct {
+	Name, Link string
+	Reads      int64
+	Meter      meter
+}
+
+func hotRows(keys []dashboard.CacheHotKey) (rows []hotRow) {
+	for _, k := range keys {
+		rows = append(rows, hotRow{Name: k.Name, Reads: int64(k.Reads), Link: "/cache?" + url.Values{"key": {k.Name}}.Encode() + "#entries",
+			Meter: newMeter(float64(keys[0].Reads), count(int64(k.Reads))+" reads", share{"m1", float64(k.Reads)})})
+	}
+	return rows
+}
+
 type entryData struct {
 	dashboard.CacheEntry
 	Class          string // of the state
@@ -50,7 +66,9 @@ func (s *web) inspectCache(r *http.Request, i dashboard.CacheInspector, o dashbo
 		d.Doctor, err = i.Doctor(ctx)
 		s.unanswered(r, err)
 	}
-	d.Keys = s.keys(ctx, r, i)
+	hot, err := i.Hot(ctx)
+	s.unanswered(r, err)
+	d.Hot, d.Keys = hotRows(hot), s.keys(ctx, r, i)
 	server, err := i.Server(ctx)
 	if err != nil {
 		s.unanswered(r, err)

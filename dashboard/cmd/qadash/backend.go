@@ -82,7 +82,7 @@ func (b *backend) addCache(ctx context.Context, c config.Config, log *slog.Logge
 	b.store, err = cachedstore.New(b.store, cache, options)
 	b.connected = func() bool { return cache.Health().Remote == "connected" }
 	b.metrics = larderprom.Collector(cache)
-	view, viewErr := newCacheView(cache, redis, c.Cache)
+	view, viewErr := newCacheView(cache, redis, c.Cache, keys)
 	if viewErr != nil {
 		return viewErr
 	}

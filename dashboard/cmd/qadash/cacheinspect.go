@@ -89,6 +89,24 @@ func (v *cacheView) Keys(ctx context.Context, prefix, cursor string) (dashboard.
 	return page, nil
 }
 
+// hotShown is how many of the hottest keys are told.
+const hotShown = 20
+
+// Hot implements dashboard.CacheInspector.
+func (v *cacheView) Hot(ctx context.Context) ([]dashboard.CacheHotKey, error) {
+	keys, err := v.cache.HotKeys(ctx)
+	if err != nil {
+		return nil, err
+	}
+	list := []dashboard.CacheHotKey{}
+	for _, k := range keys {
+		if len(list) < hotShown && !strings.HasPrefix(k.Name, boardName+":") {
+			list = append(list, dashboard.CacheHotKey{Name: k.Name, Reads: k.Count})
+		}
+	}
+	return list, nil
+}
+
 // grouped sorts prefixes by their size and drops the smallest of too many.
 func grouped(counts map[string]int) []dashboard.CacheGroup {
 	var list []dashboard.CacheGroup
@@ -123,7 +141,7 @@ func (v *cacheView) Entry(ctx context.Context, name string, reveal bool) (dashbo
 		e.Memory = append(e.Memory, m.Why)
 	}
 	if reveal {
-		e.Value = shown(x)
+		e.Value = v.shown(x)
 	}
 	return e, nil
 }
@@ -133,17 +151,30 @@ var compressions = map[uint8]string{0: "none", 1: "s2", 2: "zstd"}
 // shownBytes is how much of a value is shown.
 const shownBytes = 64 << 10
 
-// shown is the stored text, or why there is none to read.
-func shown(x larder.Explanation) string {
+// shown is the stored text, decrypted and inflated, or why there is none to read.
+func (v *cacheView) shown(x larder.Explanation) string {
+	text := x.Payload
 	switch {
-	case x.Sealed:
-		return fmt.Sprintf("encrypted, %d bytes", len(x.Payload))
-	case x.Compression != 0:
-		return fmt.Sprintf("compressed by %s, %d bytes", compressions[x.Compression], len(x.Payload))
-	case !utf8.ValidString(x.Payload):
-		return fmt.Sprintf("%d bytes that are no text", len(x.Payload))
+	case x.State == larder.StateMemory:
+		return "The value is in the memory of the instances only; Redis has its generation."
+	case x.Negative:
+		return "The database has no such row."
+	case x.Sealed && v.keys == nil:
+		return fmt.Sprintf("encrypted, %d bytes; this instance has no CACHE_KEY_FILE", len(x.Payload))
+	case x.ID != "":
+		data, err := larder.OpenPayload(x.Key, x.Stored, v.keys)
+		if err != nil {
+			return fmt.Sprintf("%d bytes that cannot be opened: they are damaged, or sealed under another key", len(x.Payload))
+		}
+		text = string(data)
 	}
-	return x.Payload[:min(len(x.Payload), shownBytes)]
+	if !utf8.ValidString(text) {
+		return fmt.Sprintf("%d bytes that are no text", len(text))
+	}
+	if len(text) > shownBytes {
+		return strings.ToValidUTF8(text[:shownBytes], "") + fmt.Sprintf("\n… of %d bytes", len(text))
+	}
+	return text
 }
 
 // Preview implements dashboard.CacheInspector. It reads at most scanPages pages

@@ -2,10 +2,12 @@ package main
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -18,12 +20,12 @@ import (
 )
 
 // newCachedServer is newServer with a cache over a Redis.
-func newCachedServer(t *testing.T, redis *lardertest.RedisServer, database string) (http.Handler, *backend) {
+func newCachedServer(t *testing.T, redis *lardertest.RedisServer, database string, more ...string) (http.Handler, *backend) {
 	t.Helper()
 	host, port, _ := strings.Cut(redis.Addr(), ":")
 	t.Setenv("REDIS_HOST", host)
 	t.Setenv("REDIS_PORT", port)
-	return newServer(t, "CACHE_ENABLED", "true", "CACHE_NAMESPACE", "qa", "DATABASE_URL", "sqlite:"+database)
+	return newServer(t, append([]string{"CACHE_ENABLED", "true", "CACHE_NAMESPACE", "qa", "DATABASE_URL", "sqlite:" + database}, more...)...)
 }
 
 func ask[T any](t *testing.T, h http.Handler, method, path, body string) (out T) {
@@ -108,6 +110,80 @@ func TestTheCachePageOverARealRedis(t *testing.T) {
 	b.Until(`document.querySelector('main').innerText.includes('Forgotten: s.')`)
 	b.Open("/cache?doctor=1")
 	b.Until(`document.querySelectorAll('#doctor tr').length > 5 && !document.querySelector('#doctor').innerText.includes('did not answer')`)
+}
+
+// The hottest keys of all instances are listed by name, the hottest first; the
+// value of one is as hidden as in the browser of keys.
+func TestTheHottestKeysAreShown(t *testing.T) {
+	redis := lardertest.StartRedis(t)
+	database := filepath.Join(t.TempDir(), "qa.db")
+	h, backend := newCachedServer(t, redis, database)
+	if _, err := backend.store.(dashboard.Seeder).Seed(t.Context(), dashboard.SeedOptions{Days: 6, Suites: 2, CasesPerSuite: 6}); err != nil {
+		t.Fatal(err)
+	}
+	other, otherBackend := newCachedServer(t, redis, database)
+	for i, server := range []http.Handler{h, other} {
+		for n := range 3 {
+			send(t, server, "GET", fmt.Sprintf("/api/v1/executions/%d", 1+(n+i)%3), "")
+		}
+		send(t, server, "GET", "/api/v1/dashboard/stats", "")
+	}
+	if _, err := otherBackend.view.(dashboard.CacheInspector).Hot(t.Context()); err != nil { // shows what it has counted until now
+		t.Fatal(err)
+	}
+	hot := ask[[]dashboard.CacheHotKey](t, h, "GET", "/api/v1/cache/hot", "")
+	for i, k := range hot {
+		if k.Reads == 0 || i > 0 && k.Reads > hot[i-1].Reads || strings.HasPrefix(k.Name, boardName) {
+			t.Errorf("%d: %+v after %+v", i, k, hot[max(i-1, 0)])
+		}
+	}
+	if len(hot) == 0 || len(hot) > hotShown || !slices.ContainsFunc(hot, func(k dashboard.CacheHotKey) bool { return k.Name == "dashboard:stats" && k.Reads == 2 }) {
+		t.Fatalf("hottest: %+v", hot)
+	}
+	b := browsertest.New(t, h)
+	b.Open("/cache")
+	b.Until(`document.querySelectorAll('#hot tbody tr').length >= ` + fmt.Sprint(min(len(hot), 3)))
+	shoot(t, b, "hot")
+	var link string
+	b.Run(chromedp.Evaluate(`document.querySelector('#hot tbody a').getAttribute('href')`, &link))
+	link, _, _ = strings.Cut(link, "#")
+	b.Open(link)
+	b.Until(`document.querySelector('#entries h3')?.innerText === ` + quoted(hot[0].Name) + ` && !document.querySelector('#value')`)
+}
+
+// What is compressed and sealed in Redis is shown as the text it is by an
+// instance that has the key; one without says why it shows none.
+func TestSealedValuesAreRevealed(t *testing.T) {
+	redis := lardertest.StartRedis(t)
+	dir := t.TempDir()
+	file := filepath.Join(dir, "keys")
+	if err := os.WriteFile(file, []byte("k1:"+strings.Repeat("A", 43)+"=\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	h, backend := newCachedServer(t, redis, filepath.Join(dir, "qa.db"), "CACHE_KEY_FILE", file, "CACHE_COMPRESS_MIN", "1")
+	if _, err := backend.store.(dashboard.Seeder).Seed(t.Context(), dashboard.SeedOptions{Days: 6, Suites: 2, CasesPerSuite: 6}); err != nil {
+		t.Fatal(err)
+	}
+	send(t, h, "GET", "/api/v1/executions", "")
+	keyless, _ := newCachedServer(t, redis, filepath.Join(dir, "qa.db"))
+	revealed := 0
+	for _, name := range ask[dashboard.CacheKeys](t, h, "GET", "/api/v1/cache/keys", "").Names {
+		in := `{"name":` + quoted(name) + `}`
+		e := ask[dashboard.CacheEntry](t, h, "POST", "/api/v1/cache/reveal", in)
+		if !e.Sealed || e.Compression == "none" {
+			continue
+		}
+		revealed++
+		if !json.Valid([]byte(e.Value)) {
+			t.Errorf("%s: %.200q", name, e.Value)
+		}
+		if e := ask[dashboard.CacheEntry](t, keyless, "POST", "/api/v1/cache/reveal", in); !strings.HasPrefix(e.Value, "encrypted, ") || !strings.Contains(e.Value, "no CACHE_KEY_FILE") {
+			t.Errorf("%s without a key: %.200q", name, e.Value)
+		}
+	}
+	if revealed == 0 {
+		t.Error("nothing in Redis is compressed and sealed")
+	}
 }
 
 func quoted(s string) string {

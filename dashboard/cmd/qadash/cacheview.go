@@ -31,6 +31,7 @@ type cacheView struct {
 	cache   *larder.Cache
 	redis   redistier.Config
 	config  config.Cache
+	keys    *larder.KeyRing // of values that are sealed; nil: none
 	since   time.Time
 	name    string
 	board   *board
@@ -54,8 +55,8 @@ type reading struct {
 	remote  string
 }
 
-func newCacheView(cache *larder.Cache, redis redistier.Config, c config.Cache) (*cacheView, error) {
-	v := &cacheView{cache: cache, redis: redis, config: c, since: time.Now(), name: instanceName(), done: make(chan struct{})}
+func newCacheView(cache *larder.Cache, redis redistier.Config, c config.Cache, keys *larder.KeyRing) (*cacheView, error) {
+	v := &cacheView{cache: cache, redis: redis, config: c, keys: keys, since: time.Now(), name: instanceName(), done: make(chan struct{})}
 	var err error
 	if v.board, err = newBoard(cache, v.name); err != nil {
 		return nil, err
