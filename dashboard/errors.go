@@ -18,6 +18,9 @@ var (
 	// answer; the same call may succeed later. Whether a mutation that was being
 	// committed took place is not known.
 	ErrUnavailable = errors.New("database unavailable")
+	// ErrSchema means that migrations of the database are pending: it has an older
+	// schema than this program needs.
+	ErrSchema = errors.New("database has an older schema")
 	// ErrFull means that the database has no room for a change; nothing was changed.
 	ErrFull = errors.New("database full")
 )

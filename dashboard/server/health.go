@@ -3,8 +3,11 @@ package server
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"net/http"
 	"time"
+
+	"github.com/larder-go/larder/dashboard"
 )
 
 // pingTime bounds the question to the database.
@@ -16,7 +19,7 @@ func (s *Server) health(w http.ResponseWriter, _ *http.Request) {
 }
 
 // ready says whether requests can be answered: a missing Redis makes them
-// slower, a missing database makes them fail.
+// slower, a missing database or one of an older schema makes them fail.
 func (s *Server) ready(w http.ResponseWriter, r *http.Request) {
 	state := map[string]string{"status": "ready", "database": "ok", "cache": s.cacheState()}
 	status := http.StatusOK
@@ -28,6 +31,9 @@ func (s *Server) ready(w http.ResponseWriter, r *http.Request) {
 	if err := s.Ping(ctx); err != nil {
 		s.Log.WarnContext(ctx, "readiness: database", "error", err)
 		state["status"], state["database"], status = "unavailable", "away", http.StatusServiceUnavailable
+		if errors.Is(err, dashboard.ErrSchema) {
+			state["database"] = "migrations pending"
+		}
 	}
 	if s.Draining() {
 		state["status"], status = "draining", http.StatusServiceUnavailable

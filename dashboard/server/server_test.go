@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -55,6 +56,7 @@ func TestReadinessFollowsTheDatabaseNotTheCache(t *testing.T) {
 		{"no cache", nil, nil, 200, `"cache":"off"`},
 		{"Redis away", nil, func() bool { return false }, 200, `"status":"degraded"`},
 		{"database away", errors.New("gone"), func() bool { return true }, 503, `"database":"away"`},
+		{"older schema", fmt.Errorf("%w: schema 1", dashboard.ErrSchema), nil, 503, `"database":"migrations pending"`},
 	} {
 		s := newServer(Options{Ping: func(context.Context) error { return c.ping }, CacheConnected: c.cache})
 		if w := get(s, "/readyz"); w.Code != c.status || !strings.Contains(w.Body.String(), c.contains) {

@@ -9,6 +9,8 @@ import (
 
 	"github.com/pressly/goose/v3"
 	"github.com/pressly/goose/v3/lock"
+
+	"github.com/larder-go/larder/dashboard"
 )
 
 //go:embed migrations
@@ -70,7 +72,8 @@ func (s *Store) provider() (*goose.Provider, error) {
 	return provider, nil
 }
 
-// Ping returns nil when the database answers and has the schema of this program.
+// Ping returns nil when the database answers and has the schema of this program,
+// and [dashboard.ErrSchema] while migrations are pending.
 func (s *Store) Ping(ctx context.Context) error {
 	var have int64
 	err := s.reader().row(ctx, "SELECT max(version_id) FROM goose_db_version").Scan(&have)
@@ -82,7 +85,7 @@ func (s *Store) Ping(ctx context.Context) error {
 		return fmt.Errorf("migrations: %w", err)
 	}
 	if want := int64(len(files)); have < want {
-		return fmt.Errorf("database has schema %d, this program needs %d", have, want)
+		return fmt.Errorf("%w: schema %d, this program needs %d", dashboard.ErrSchema, have, want)
 	}
 	return nil
 }

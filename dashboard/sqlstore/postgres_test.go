@@ -260,7 +260,7 @@ func migrateBothWays(t *testing.T, address string) {
 	if err := s.MigrateTo(t.Context(), 1); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.Ping(t.Context()); err == nil || !strings.Contains(err.Error(), "schema 1") {
+	if err := s.Ping(t.Context()); !errors.Is(err, dashboard.ErrSchema) || !strings.Contains(err.Error(), "schema 1,") {
 		t.Fatalf("ping of an old schema gave %v", err)
 	}
 	if _, err := s.Execution(t.Context(), 1); err != nil {
