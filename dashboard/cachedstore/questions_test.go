@@ -18,7 +18,7 @@ func q[V any](name string, ask func(context.Context, dashboard.Store) (V, error)
 	return question{name, func(ctx context.Context, s dashboard.Store) (any, error) { return ask(ctx, s) }}
 }
 
-// questions are all reads that are cached: every id up to the highest and one
+// questions are all reads of a store: every id up to the highest and one
 // beyond, or the newest and some others when there are many.
 func (w *world) questions() []question {
 	var out []question
@@ -45,6 +45,9 @@ func (w *world) questions() []question {
 	})
 	sample(w.executions, func(id int64) question {
 		add(q(fmt.Sprint("comparison of execution ", id), func(ctx context.Context, s dashboard.Store) (any, error) { return s.Compare(ctx, max(1, id-1), id) }))
+		add(q(fmt.Sprint("results of execution ", id), func(ctx context.Context, s dashboard.Store) (any, error) {
+			return s.Results(ctx, id, dashboard.ResultFilter{}, dashboard.Page{Limit: 5})
+		}))
 		return q(fmt.Sprint("execution ", id), func(ctx context.Context, s dashboard.Store) (any, error) { return s.Execution(ctx, id) })
 	})
 	add(listQuestions()...)
@@ -84,6 +87,8 @@ func listQuestions() []question {
 
 func figureQuestions() []question {
 	return []question{
+		q("ping", func(ctx context.Context, s dashboard.Store) (any, error) { return nil, s.Ping(ctx) }),
+		q("search", func(ctx context.Context, s dashboard.Store) (any, error) { return s.Search(ctx, "1", 5) }),
 		q("stats", func(ctx context.Context, s dashboard.Store) (any, error) { return s.Stats(ctx) }),
 		q("trends", func(ctx context.Context, s dashboard.Store) (any, error) { return s.Trends(ctx, 3, nil) }),
 		q("trends in a zone", func(ctx context.Context, s dashboard.Store) (any, error) {

@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"reflect"
+	"sync"
 	"testing"
 	"time"
 
@@ -42,6 +43,7 @@ type world struct {
 	path  string // of the database
 	nodes [2]node
 	twin  dashboard.Store
+	tally tally // of what the nodes have done and been asked
 	clock *storetest.Clock
 	rand  *rand.Rand
 	// ids are the highest so far.
@@ -57,7 +59,7 @@ type set struct {
 }
 
 func newWorld(t *testing.T, how set, seed uint64) *world {
-	w := &world{T: t, redis: lardertest.StartRedis(t), clock: storetest.NewClock(), rand: rand.New(rand.NewPCG(seed, 0))}
+	w := &world{T: t, redis: lardertest.StartRedis(t), clock: storetest.NewClock(), rand: rand.New(rand.NewPCG(seed, 0)), tally: tally{done: new(sync.Map)}}
 	path, dialect := emptydb.SQLite(t), outbox.SQLite
 	if how.postgres {
 		path, dialect = lardertest.StartPostgres(t).URL(), outbox.PostgreSQL
@@ -98,93 +100,8 @@ func relayed(t *testing.T, db *sqlstore.Store, cache *larder.Cache, dialect outb
 	return box
 }
 
-// mutate does one random mutation through a random node and returns the node.
-func (w *world) mutate() (node, string) {
-	n := w.nodes[w.rand.IntN(len(w.nodes))]
-	return n, w.mutateThrough(n.store)
-}
-
-// mutateThrough does one random mutation and returns its kind.
-func (w *world) mutateThrough(s dashboard.Store) string {
-	w.clock.Advance(time.Duration(w.rand.IntN(900)) * time.Millisecond)
-	kinds := []string{"create suite", "update suite", "update suite", "delete suite", "create case", "create case", "update case", "move case", "delete case",
-		"create execution", "create execution", "start", "start", "results", "results", "stop", "finish", "finish", "ingest", "ingest", "reap"}
-	kind := kinds[w.rand.IntN(len(kinds))]
-	err := w.do(s, kind)
-	if err != nil && !errors.Is(err, dashboard.ErrNotFound) && !errors.Is(err, dashboard.ErrConflict) && !errors.Is(err, dashboard.ErrInvalid) {
-		w.Fatalf("%s: %v", kind, err)
-	}
-	return kind
-}
-
-func (w *world) any(max int64) int64 { return 1 + w.rand.Int64N(max+1) }
-
-func (w *world) name() string { w.names++; return fmt.Sprintf("name %d", w.names) }
-
-func (w *world) do(s dashboard.Store, kind string) (err error) {
-	ctx := w.Context()
-	var c dashboard.Change
-	switch kind {
-	case "create suite":
-		_, c, err = s.CreateSuite(ctx, dashboard.NewSuite{Name: w.name()})
-	case "update suite":
-		_, c, err = s.UpdateSuite(ctx, w.any(w.suites), dashboard.SuitePatch{Name: new(w.name()), IsActive: new(w.rand.IntN(2) == 0)})
-	case "delete suite":
-		c, err = s.DeleteSuite(ctx, w.any(w.suites))
-	case "create case":
-		_, c, err = s.CreateCase(ctx, dashboard.NewCase{SuiteID: w.any(w.suites), Name: w.name(), TestType: dashboard.TestTypes[w.rand.IntN(3)]})
-	case "update case":
-		_, c, err = s.UpdateCase(ctx, w.any(w.cases), dashboard.CasePatch{Name: new(w.name()), TestType: &dashboard.TestTypes[w.rand.IntN(3)]})
-	case "move case":
-		_, c, err = s.UpdateCase(ctx, w.any(w.cases), dashboard.CasePatch{SuiteID: new(w.any(w.suites))})
-	case "delete case":
-		c, err = s.DeleteCase(ctx, w.any(w.cases))
-	case "create execution":
-		_, c, err = s.CreateExecution(ctx, dashboard.NewExecution{SuiteID: w.any(w.suites), Branch: "main"})
-	case "start":
-		_, c, err = s.StartExecution(ctx, w.any(w.executions))
-	case "results":
-		_, c, err = s.AddResults(ctx, w.any(w.executions), []dashboard.NewResult{{CaseName: w.name(), Status: dashboard.ResultStatuses[w.rand.IntN(6)]}})
-	case "stop":
-		_, c, err = s.StopExecution(ctx, w.any(w.executions))
-	case "finish":
-		_, c, err = s.FinishExecution(ctx, w.any(w.executions), dashboard.Finish{})
-	case "ingest":
-		c, err = w.ingest(s)
-	case "reap":
-		_, c, err = s.ReapExecutions(ctx, w.clock.Now().Add(-5*time.Second))
-	}
-	w.note(c)
-	return err
-}
-
-// ingest uploads a report, now and then one that touches very many rows.
-func (w *world) ingest(s dashboard.Store) (dashboard.Change, error) {
-	in := dashboard.Ingestion{Suite: fmt.Sprintf("ingested %d", w.rand.IntN(3)), ContentHash: w.name()}
-	in.Branch, in.Commit = "main", fmt.Sprint("commit ", w.rand.IntN(3))
-	cases := 3
-	if w.rand.IntN(4) == 0 {
-		cases = manyCases
-	}
-	prefix := w.rand.IntN(4)
-	for i := range cases {
-		in.Report.Cases = append(in.Report.Cases, dashboard.ReportCase{Name: fmt.Sprintf("case %d.%d", prefix, i), Status: []dashboard.Status{"passed", "passed", "failed"}[w.rand.IntN(3)], Message: fmt.Sprint("message ", i%7), DurationMS: w.rand.Int64N(1000)})
-	}
-	_, c, err := s.Ingest(w.Context(), in)
-	return c, err
-}
-
-func (w *world) note(c dashboard.Change) {
-	for _, x := range c.Suites {
-		w.suites = max(w.suites, x.ID)
-	}
-	for _, x := range c.Cases {
-		w.cases = max(w.cases, x.ID)
-	}
-	for _, x := range c.Executions {
-		w.executions = max(w.executions, x.ID)
-	}
-}
+// tallied notes what is done through a store.
+func (w *world) tallied(s dashboard.Store) dashboard.Store { return tally{s, w.tally.done} }
 
 // compare holds that every read of every node equals that of the twin: exactly
 // and at once where the read is exact or its node made the last change, within T
@@ -195,14 +112,14 @@ func (w *world) compare(changed node, after string) {
 	for _, x := range w.questions() {
 		want := x.put(w.Context(), w.twin)
 		for i, n := range w.nodes {
-			if got := x.put(exact, n.store); !reflect.DeepEqual(got, want) {
+			if got := x.put(exact, w.tallied(n.store)); !reflect.DeepEqual(got, want) {
 				w.Fatalf("after %s, exact read of %s by node %d:\n%+v\nwant\n%+v", after, x.name, i, got, want)
 			}
 			within := time.Duration(0)
 			if n != changed {
 				within = staleness
 			}
-			w.equalWithin(within, func() answer { return x.put(w.Context(), n.store) }, want, fmt.Sprintf("after %s, read of %s by node %d", after, x.name, i))
+			w.equalWithin(within, func() answer { return x.put(w.Context(), w.tallied(n.store)) }, want, fmt.Sprintf("after %s, read of %s by node %d", after, x.name, i))
 		}
 	}
 }
@@ -258,7 +175,8 @@ func TestTwinWithoutCache(t *testing.T) {
 			seed := rand.Uint64()
 			t.Logf("seed %d", seed)
 			w := newWorld(t, how, seed)
-			w.run("at the start", 25*long())
+			w.runAll()
+			w.run("at the start", 20*long())
 			w.ok(w.redis.Stop())
 			w.run("while Redis hangs", 6)
 			w.ok(w.redis.Cont())
