@@ -263,7 +263,11 @@ func coherenceTile(o dashboard.CacheOverview) tile {
 // serverTiles are what Redis says of itself; without an answer, its state.
 func serverTiles(o dashboard.CacheOverview, s *dashboard.CacheServer) []tile {
 	if s == nil {
-		return []tile{{Name: "Redis memory", Figure: "–", Lines: []string{"not asked or no answer"}}, {Name: "Redis", Figure: o.Redis, Lines: []string{o.Address}}}
+		state := o.Redis
+		if state == "disconnected" {
+			state = "away" // the longer word has no room in a tile
+		}
+		return []tile{{Name: "Redis memory", Figure: "–", Lines: []string{"not asked or no answer"}}, {Name: "Redis", Figure: state, Lines: []string{o.Address}}}
 	}
 	memory := tile{Name: "Redis memory", Figure: mebi(uint64(s.UsedBytes)), Unit: "MiB, no limit"}
 	if s.MaxBytes > 0 {

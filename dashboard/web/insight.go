@@ -270,6 +270,14 @@ type searchData struct {
 	Zone       *time.Location
 }
 
+// Count says how many of a kind were found. There may be more than a page of them.
+func (searchData) Count(n int) string {
+	if n == pageSize {
+		return fmt.Sprintf("the first %d", n)
+	}
+	return strconv.Itoa(n)
+}
+
 func (s *web) search(_ http.ResponseWriter, r *http.Request) (*view, error) {
 	d := searchData{Query: strings.TrimSpace(r.URL.Query().Get("q")), Now: s.Now(), Zone: zoneOf(r)}
 	if d.Query != "" {

@@ -19,12 +19,18 @@ import (
 	"github.com/larder-go/larder/lardertest"
 )
 
+// toRedis makes what is started later use the Redis at an address.
+func toRedis(t *testing.T, address string) {
+	t.Helper()
+	host, port, _ := strings.Cut(address, ":")
+	t.Setenv("REDIS_HOST", host)
+	t.Setenv("REDIS_PORT", port)
+}
+
 // newCachedServer is newServer with a cache over a Redis.
 func newCachedServer(t *testing.T, redis *lardertest.RedisServer, database string, more ...string) (http.Handler, *backend) {
 	t.Helper()
-	host, port, _ := strings.Cut(redis.Addr(), ":")
-	t.Setenv("REDIS_HOST", host)
-	t.Setenv("REDIS_PORT", port)
+	toRedis(t, redis.Addr())
 	return newServer(t, append([]string{"CACHE_ENABLED", "true", "CACHE_NAMESPACE", "qa", "DATABASE_URL", "sqlite:" + database}, more...)...)
 }
 

@@ -55,19 +55,22 @@ type guise struct {
 }
 
 // Every page over no, little and much data, wide and narrow, light and dark, on
-// PostgreSQL: nothing on its console, nothing asked from elsewhere, nothing wider
-// than its window. With QADASH_PICTURES=dir each page in each guise, on SQLite too,
-// is kept there as a picture.
+// PostgreSQL without a Redis: nothing on its console, nothing asked from elsewhere,
+// nothing wider than its window, no text cut off. With QADASH_PICTURES=dir each page
+// in each guise, on SQLite with a Redis too, is kept there as a picture.
 func TestPagesInEveryGuise(t *testing.T) {
 	wide, narrow := []guise{{1280, "light"}}, []guise{{390, "dark"}}
 	databases := map[string]string{"postgres": lardertest.StartPostgres(t).URL()}
+	redis := map[string]string{"postgres": "127.0.0.1:1"}
 	dir := os.Getenv("QADASH_PICTURES")
 	if dir != "" {
 		wide = []guise{{1280, "light"}, {1280, "dark"}, {390, "light"}, {390, "dark"}}
 		narrow = wide
 		databases["sqlite"] = "sqlite:" + filepath.Join(t.TempDir(), "qa.db")
+		redis["sqlite"] = lardertest.StartRedis(t).Addr()
 	}
 	for name, url := range databases {
+		toRedis(t, redis[name])
 		h, b := newServer(t, "DATABASE_URL", url, "CACHE_ENABLED", "true")
 		look(t, h, b.store, filepath.Join(dir, name+"-none"), narrow, dir != "")
 		uploadFirst(t, h)
@@ -108,6 +111,9 @@ func look(t *testing.T, h http.Handler, store dashboard.Store, prefix string, gu
 			}
 			if over := b.Overflow(); over > 0 {
 				t.Errorf("%s at %d px is %d px too wide", p.path, g.width, over)
+			}
+			if cut := b.CutOff(); len(cut) > 0 {
+				t.Errorf("%s at %d px cuts off %q", p.path, g.width, cut)
 			}
 			if !keep {
 				continue

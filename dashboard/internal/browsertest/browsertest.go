@@ -181,6 +181,34 @@ func (b *Browser) Overflow() (pixels int) {
 	return pixels
 }
 
+// cutOff lists the texts that end outside of a box which hides what is outside, or
+// within 8 pixels of the window's edge. What can be scrolled, what is shortened by
+// an ellipsis and what is for screen readers alone is not listed.
+const cutOff = `(() => {
+	const found = [], range = document.createRange(), walk = document.createTreeWalker(document.querySelector('main'), NodeFilter.SHOW_TEXT)
+	const ends = (e, right) => {
+		for (; e; e = e.parentElement) {
+			const s = getComputedStyle(e)
+			if (/auto|scroll/.test(s.overflowX) || s.textOverflow === 'ellipsis' || e.clientWidth === 1) return false
+			if (/hidden|clip/.test(s.overflowX) && right > e.getBoundingClientRect().right + 1) return true
+		}
+		return right > document.documentElement.clientWidth - 8
+	}
+	while (walk.nextNode()) {
+		range.selectNodeContents(walk.currentNode)
+		const right = Math.max(0, ...Array.from(range.getClientRects(), r => r.width && r.right))
+		if (walk.currentNode.data.trim() && right && ends(walk.currentNode.parentElement, right)) found.push(walk.currentNode.data.trim())
+	}
+	return found
+})()`
+
+// CutOff returns the texts of the page that cannot be read to their end.
+func (b *Browser) CutOff() (texts []string) {
+	b.t.Helper()
+	b.Run(chromedp.Evaluate(cutOff, &texts))
+	return texts
+}
+
 // Picture returns the whole page as a PNG.
 func (b *Browser) Picture() (png []byte) {
 	b.t.Helper()
