@@ -34,6 +34,9 @@ type Options struct {
 	// OnDrain, when set, is called once when the end was asked for: what streams
 	// ends then.
 	OnDrain func()
+	// ClientTime is how long a client may take to send its request and to read the
+	// answer; streams bound each of their writes themselves. Default 10 min.
+	ClientTime time.Duration
 	// DrainTime is how long running requests may take after the end was asked
 	// for. Default 10 s.
 	DrainTime time.Duration
@@ -55,6 +58,9 @@ func New(o Options) *Server {
 	}
 	if o.Registry == nil {
 		o.Registry = prometheus.NewRegistry()
+	}
+	if o.ClientTime == 0 {
+		o.ClientTime = 10 * time.Minute
 	}
 	if o.DrainTime == 0 {
 		o.DrainTime = 10 * time.Second
@@ -79,18 +85,21 @@ func (s *Server) chain() http.Handler {
 	crossOrigin.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		deny(w, http.StatusForbidden, "This change came from a page of another origin.")
 	}))
-	return s.observe(headers(bounded(compressed(crossOrigin.Handler(s.guard(mux))))))
+	return s.observe(headers(s.bounded(compressed(crossOrigin.Handler(s.guard(mux))))))
 }
 
 // uploadTime is how long a client may take to send the body of a request.
 const uploadTime = 5 * time.Minute
 
-// bounded gives bodies a deadline. Requests without one have none: a stream of
-// events reads nothing and may last for hours.
-func bounded(next http.Handler) http.Handler {
+// bounded gives bodies and answers a deadline, so that a client which sends or reads
+// nothing more holds nothing for ever. Requests without a body have none for
+// reading: a stream of events reads nothing and may last for hours.
+func (s *Server) bounded(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		control, now := http.NewResponseController(w), time.Now()
+		_ = control.SetWriteDeadline(now.Add(s.ClientTime))
 		if r.Body != nil && r.Body != http.NoBody {
-			_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(uploadTime))
+			_ = control.SetReadDeadline(now.Add(min(uploadTime, s.ClientTime)))
 		}
 		next.ServeHTTP(w, r)
 	})

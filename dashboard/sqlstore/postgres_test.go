@@ -1,6 +1,7 @@
 package sqlstore_test
 
 import (
+	"context"
 	"database/sql"
 	"errors"
 	"fmt"
@@ -107,6 +108,7 @@ func TestPostgresConforms(t *testing.T) {
 			return err
 		})
 	})
+	t.Run("a connection lost in the middle of a report", func(t *testing.T) { cutOff(t, server) })
 	t.Run("old invalidations are forgotten", func(t *testing.T) {
 		forgets(t, openFile(t, server.Empty(t), sqlstore.Options{}),
 			"INSERT INTO larder_outbox (target, added_at) SELECT 'tag:x', now() - g::interval FROM unnest(ARRAY['3 days', '25 hours', '1 hour']) g")
@@ -175,6 +177,40 @@ func TestPostgresAway(t *testing.T) {
 	l, err := s.Suites(t.Context(), dashboard.SuiteFilter{}, dashboard.Page{})
 	if err != nil || l.Total != 1 {
 		t.Fatalf("suites are %+v, %v", l, err)
+	}
+}
+
+// cutOff loses the connection when a report is written and not committed: the error
+// says that the database is away, nothing of the report is there, and the same
+// report is taken in as if it came for the first time.
+func cutOff(t *testing.T, server *postgres) {
+	s := openFile(t, server.Database(t), sqlstore.Options{})
+	in := dashboard.Ingestion{Suite: "s", ContentHash: "h"}
+	for i := range 500 {
+		in.Report.Cases = append(in.Report.Cases, dashboard.ReportCase{Name: fmt.Sprint(i), Status: dashboard.StatusFailed, Message: "m"})
+	}
+	lost := 0
+	s.OnChange(func(context.Context, *sql.Tx, dashboard.Change) error {
+		if lost++; lost <= 2 {
+			server.Disconnect(t)
+		}
+		return nil
+	})
+	for range 2 {
+		_, change, err := s.Ingest(t.Context(), in)
+		if !errors.Is(err, dashboard.ErrUnavailable) || !change.Empty() {
+			t.Fatalf("a lost connection gave %v and %+v", err, change)
+		}
+		var st dashboard.Stats
+		recovers(t, func() (err error) { st, err = s.Stats(t.Context()); return err })
+		if st != (dashboard.Stats{}) {
+			t.Fatalf("after that there is %+v", st)
+		}
+	}
+	var report dashboard.IngestReport
+	recovers(t, func() (err error) { report, _, err = s.Ingest(t.Context(), in); return err })
+	if report.Duplicate || report.Execution.Failed != 500 {
+		t.Fatalf("once more: %+v", report)
 	}
 }
 

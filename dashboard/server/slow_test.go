@@ -1,0 +1,73 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"testing"
+	"time"
+)
+
+// talk sends raw bytes to a server whose clients have little time, and returns when
+// its handler has ended; the connection reads nothing.
+func talk(t *testing.T, request string, pages http.HandlerFunc) {
+	t.Helper()
+	done := make(chan struct{})
+	s := newServer(Options{ClientTime: 100 * time.Millisecond, Pages: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		defer close(done)
+		pages(w, r)
+	})})
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, end := context.WithCancel(t.Context())
+	served := make(chan error, 1)
+	go func() { served <- s.Serve(ctx, listener) }()
+	conn, err := net.Dial("tcp", listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if _, err := io.WriteString(conn, request); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case <-done:
+	case <-time.After(30 * time.Second):
+		t.Error("the handler still waits for its client")
+	}
+	end()
+	_ = conn.Close()
+	if err := <-served; err != nil {
+		t.Errorf("serve: %v", err)
+	}
+}
+
+// Who does not read his answer is let go, whatever its size.
+func TestAClientThatDoesNotReadIsLetGo(t *testing.T) {
+	talk(t, "GET /large HTTP/1.1\r\nHost: x\r\n\r\n", func(w http.ResponseWriter, _ *http.Request) {
+		part := make([]byte, 1<<20)
+		for range 1 << 10 { // more than any buffer on the way
+			if _, err := w.Write(part); err != nil {
+				if !errors.Is(err, os.ErrDeadlineExceeded) {
+					t.Errorf("the answer ended with %v", err)
+				}
+				return
+			}
+		}
+		t.Error("an answer of 1 GiB was sent to nobody")
+	})
+}
+
+// Who does not send the rest of his body is let go.
+func TestAClientThatDoesNotSendIsLetGo(t *testing.T) {
+	talk(t, "POST /large HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nbegin", func(_ http.ResponseWriter, r *http.Request) {
+		if body, err := io.ReadAll(r.Body); !errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Errorf("got %q and %v", body, err)
+		}
+	})
+}
