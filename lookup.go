@@ -22,6 +22,7 @@ func (k *Keyspace[K, V]) Lookup(ctx context.Context, key K, opts ...ReadOption) 
 		return k.hand(e.value, e.negative)
 	}
 	if e := k.overdue(key, hash, now, config.floor); e != nil {
+		k.stats.slowReads.Observe(elapsed(now))
 		return k.settleLate(e, now)
 	}
 	ctx, span := k.cache.span(ctx, SpanGet, k.name, 1)

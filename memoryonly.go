@@ -146,7 +146,7 @@ func (k *Keyspace[K, V]) closeCapture(a *capture[K, V], heads heads) {
 		t.aged, t.life = true, e.late().life
 	}
 	k.keep(a.r, &t, e.value, int(e.weight()-weightOf(0, len(e.tags))))
-	a.found = outcome[V]{value: e.value, negative: e.negative, source: sourceMemory, shared: true,
+	a.found = outcome[V]{value: e.value, negative: e.negative, source: sourceRemote, shared: true,
 		evidence: a.least, proof: a.proof}
 	if clock.Now() >= e.softEnd() {
 		a.found.stale, a.found.source = true, sourceStale

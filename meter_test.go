@@ -48,6 +48,26 @@ func (n *node) timesAddUp() {
 	}
 }
 
+// A read that asks Redis whether its copy in memory is current is none that memory
+// answers at once, and has a time; so has a Lookup that finds a stale copy.
+func TestTimesOfMemoryThatRedisConfirms(t *testing.T) {
+	inSetup(t, setup{nodes: 1, spaces: larder.KeyspaceOptions[string, int]{Tiers: larder.MemoryOnly, TTL: 10 * time.Second, Grace: time.Minute, EarlyRefresh: -1}}, func(r *rig) {
+		a := r.nodes[0]
+		for range 3 {
+			a.expect("k", 0, larder.Exact) // asks Redis whether the copy is current
+		}
+		a.expect("k", 0)
+		r.pass(15 * time.Second)
+		if v, err := a.lookup("k"); v != 0 || err != nil { // stale
+			t.Errorf("lookup: %d, %v", v, err)
+		}
+		if s := a.stats(); s.Reads != 5 || s.MemoryHits != 1 || s.RemoteHits != 2 || s.StaleHits != 1 || s.Loaded != 1 {
+			t.Errorf("counted %+v", s)
+		}
+		a.timesAddUp()
+	})
+}
+
 // What the nodes count as sent is what the server counts as carried out, kind
 // by kind: no call goes past the meter.
 func TestEveryRemoteCallIsCounted(t *testing.T) {

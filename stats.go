@@ -15,7 +15,6 @@ type source uint8
 
 const (
 	sourceError source = iota
-	sourceMemory
 	sourceRemote
 	sourceNegative
 	sourceLoad
@@ -108,8 +107,8 @@ func (s *spaceStats) loaded(err error, took time.Duration) {
 // Loads = (loads that brought a value) + LoadNotFound + LoadErrors.
 type KeyspaceStats struct {
 	Reads        uint64 // keys asked for
-	MemoryHits   uint64 // answered by the memory tier
-	RemoteHits   uint64 // answered by Redis
+	MemoryHits   uint64 // answered by the memory tier at once
+	RemoteHits   uint64 // answered by Redis, or from memory after Redis said that it is current
 	StaleHits    uint64 // answered by a value past its TTL or beyond MaxStaleness
 	NegativeHits uint64 // answered "not found" by Redis
 	Loaded       uint64 // answered by a load, one's own or a shared one
@@ -168,7 +167,7 @@ type KeyspaceStats struct {
 
 func (s *spaceStats) snapshot() KeyspaceStats {
 	k := KeyspaceStats{
-		MemoryHits:        s.memoryHits.Load() + s.bySource[sourceMemory].Load(),
+		MemoryHits:        s.memoryHits.Load(),
 		RemoteHits:        s.bySource[sourceRemote].Load(),
 		NegativeHits:      s.bySource[sourceNegative].Load(),
 		Loaded:            s.bySource[sourceLoad].Load(),
