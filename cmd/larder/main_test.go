@@ -46,6 +46,7 @@ func TestTopologies(t *testing.T) {
 			url := start()
 			testscript.Run(t, testscript.Params{Dir: "testdata/topology", Cmds: commands, Setup: func(e *testscript.Env) error {
 				e.Setenv("REDIS_URL", url)
+				e.Setenv("MASTERS", map[string]string{"standalone": "1", "sentinel": "1", "cluster": "3"}[name])
 				return setup(e)
 			}})
 		})

@@ -32,10 +32,46 @@ func Read(cache *larder.Cache) []Figure {
 	return r
 }
 
-// keyspaces adds what is counted by keyspace, and the sums of what is not shown
-// by keyspace to keep the number of series small.
+// sums are counted over all keyspaces, to keep the number of series small.
+var sums = []struct {
+	metric *Metric
+	label  string // value of the one label, if there is one
+	of     func(k *larder.KeyspaceStats) uint64
+}{
+	{loadWaits, "local", func(k *larder.KeyspaceStats) uint64 { return k.LocalWaits }},
+	{loadWaits, "cluster", func(k *larder.KeyspaceStats) uint64 { return k.ClusterWaits }},
+	{loadsShed, "", func(k *larder.KeyspaceStats) uint64 { return k.Shed }},
+	{staleServed, "refreshing", func(k *larder.KeyspaceStats) uint64 { return k.StaleRefreshing }},
+	{staleServed, "slow", func(k *larder.KeyspaceStats) uint64 { return k.StaleSlow }},
+	{staleServed, "failed", func(k *larder.KeyspaceStats) uint64 { return k.StaleFailed }},
+	{staleServed, "outage", func(k *larder.KeyspaceStats) uint64 { return k.StaleOutage }},
+	{refreshes, "ok", func(k *larder.KeyspaceStats) uint64 { return k.Refreshes - k.RefreshErrors }},
+	{refreshes, "error", func(k *larder.KeyspaceStats) uint64 { return k.RefreshErrors }},
+	{fillsRefused, "lease", func(k *larder.KeyspaceStats) uint64 { return k.RefusedLease }},
+	{fillsRefused, "generation", func(k *larder.KeyspaceStats) uint64 { return k.RefusedGeneration }},
+	{fillsRefused, "encoding", func(k *larder.KeyspaceStats) uint64 { return k.RefusedEncoding }},
+	{fillsRefused, "error", func(k *larder.KeyspaceStats) uint64 { return k.RefusedError }},
+	{outdated, "", func(k *larder.KeyspaceStats) uint64 { return k.Outdated }},
+	{codecErrors, "corrupt", func(k *larder.KeyspaceStats) uint64 { return k.Corrupt }},
+	{codecErrors, "codec", func(k *larder.KeyspaceStats) uint64 { return k.CodecErrors }},
+	{codecErrors, "other_schema", func(k *larder.KeyspaceStats) uint64 { return k.OtherSchema }},
+	{codecErrors, "sealed", func(k *larder.KeyspaceStats) uint64 { return k.SealErrors }},
+	{codecErrors, "too_large", func(k *larder.KeyspaceStats) uint64 { return k.TooLarge }},
+	{codecErrors, "too_heavy", func(k *larder.KeyspaceStats) uint64 { return k.TooHeavy }},
+	{saved, "", func(k *larder.KeyspaceStats) uint64 { return k.CompressionSaved }},
+	{audits, "same", func(k *larder.KeyspaceStats) uint64 {
+		return k.Audited - k.AuditUnsettled - k.AuditMemory - k.AuditRemote
+	}},
+	{audits, "unsettled", func(k *larder.KeyspaceStats) uint64 { return k.AuditUnsettled }},
+	{audits, "memory_differs", func(k *larder.KeyspaceStats) uint64 { return k.AuditMemory }},
+	{audits, "remote_differs", func(k *larder.KeyspaceStats) uint64 { return k.AuditRemote }},
+}
+
+// keyspaces adds what is counted by keyspace, and the sums.
 func (r *reading) keyspaces(s larder.Stats) {
-	var all larder.KeyspaceStats
+	var slow, times, sizes larder.Distribution
+	inFlight := 0
+	totals := make([]uint64, len(sums))
 	for _, name := range slices.Sorted(maps.Keys(s.Keyspaces)) {
 		k := s.Keyspaces[name]
 		r.count(requests, k.MemoryHits, name, "memory_hit")
@@ -48,57 +84,22 @@ func (r *reading) keyspaces(s larder.Stats) {
 		r.count(loads, k.Loads-k.LoadNotFound-k.LoadErrors, name, "ok")
 		r.count(loads, k.LoadNotFound, name, "not_found")
 		r.count(loads, k.LoadErrors, name, "error")
-		addAll(&all, &k)
+		slow, times, sizes = slow.Plus(&k.SlowReads), times.Plus(&k.LoadTimes), sizes.Plus(&k.ValueBytes)
+		inFlight += k.LoadsInFlight
+		for i := range sums {
+			totals[i] += sums[i].of(&k)
+		}
 	}
-	r.spread(requestSeconds, all.SlowReads)
-	r.spread(loadSeconds, all.LoadTimes)
-	r.spread(valueBytes, all.ValueBytes)
-	r.add(loadsInFlight, float64(all.LoadsInFlight))
-	r.count(loadWaits, all.LocalWaits, "local")
-	r.count(loadWaits, all.ClusterWaits, "cluster")
-	r.count(loadsShed, all.Shed)
-	r.count(staleServed, all.StaleRefreshing, "refreshing")
-	r.count(staleServed, all.StaleSlow, "slow")
-	r.count(staleServed, all.StaleFailed, "failed")
-	r.count(staleServed, all.StaleOutage, "outage")
-	r.count(refreshes, all.Refreshes-all.RefreshErrors, "ok")
-	r.count(refreshes, all.RefreshErrors, "error")
-	r.count(fillsRefused, all.RefusedLease, "lease")
-	r.count(fillsRefused, all.RefusedGeneration, "generation")
-	r.count(fillsRefused, all.RefusedEncoding, "encoding")
-	r.count(fillsRefused, all.RefusedError, "error")
-	r.count(outdated, all.Outdated)
-	r.count(codecErrors, all.Corrupt, "corrupt")
-	r.count(codecErrors, all.CodecErrors, "codec")
-	r.count(codecErrors, all.OtherSchema, "other_schema")
-	r.count(codecErrors, all.SealErrors, "sealed")
-	r.count(codecErrors, all.TooLarge, "too_large")
-	r.count(codecErrors, all.TooHeavy, "too_heavy")
-	r.count(saved, all.CompressionSaved)
-	r.count(audits, all.Audited-all.AuditUnsettled-all.AuditMemory-all.AuditRemote, "same")
-	r.count(audits, all.AuditUnsettled, "unsettled")
-	r.count(audits, all.AuditMemory, "memory_differs")
-	r.count(audits, all.AuditRemote, "remote_differs")
-}
-
-// addAll adds to sum what is shown without a keyspace.
-func addAll(sum, k *larder.KeyspaceStats) {
-	sum.SlowReads = sum.SlowReads.Plus(&k.SlowReads)
-	sum.LoadTimes = sum.LoadTimes.Plus(&k.LoadTimes)
-	sum.ValueBytes = sum.ValueBytes.Plus(&k.ValueBytes)
-	sum.LoadsInFlight += k.LoadsInFlight
-	for _, pair := range [][2]*uint64{
-		{&sum.LocalWaits, &k.LocalWaits}, {&sum.ClusterWaits, &k.ClusterWaits}, {&sum.Shed, &k.Shed},
-		{&sum.RefusedLease, &k.RefusedLease}, {&sum.RefusedGeneration, &k.RefusedGeneration},
-		{&sum.RefusedEncoding, &k.RefusedEncoding}, {&sum.RefusedError, &k.RefusedError},
-		{&sum.StaleRefreshing, &k.StaleRefreshing}, {&sum.StaleSlow, &k.StaleSlow}, {&sum.StaleFailed, &k.StaleFailed},
-		{&sum.StaleOutage, &k.StaleOutage}, {&sum.Refreshes, &k.Refreshes}, {&sum.RefreshErrors, &k.RefreshErrors},
-		{&sum.OtherSchema, &k.OtherSchema}, {&sum.SealErrors, &k.SealErrors}, {&sum.CompressionSaved, &k.CompressionSaved},
-		{&sum.Outdated, &k.Outdated}, {&sum.Corrupt, &k.Corrupt}, {&sum.CodecErrors, &k.CodecErrors},
-		{&sum.TooLarge, &k.TooLarge}, {&sum.TooHeavy, &k.TooHeavy}, {&sum.Audited, &k.Audited},
-		{&sum.AuditUnsettled, &k.AuditUnsettled}, {&sum.AuditMemory, &k.AuditMemory}, {&sum.AuditRemote, &k.AuditRemote},
-	} {
-		*pair[0] += *pair[1]
+	r.spread(requestSeconds, slow)
+	r.spread(loadSeconds, times)
+	r.spread(valueBytes, sizes)
+	r.add(loadsInFlight, float64(inFlight))
+	for i, sum := range sums {
+		var labels []string
+		if sum.label != "" {
+			labels = []string{sum.label}
+		}
+		r.count(sum.metric, totals[i], labels...)
 	}
 }
 
