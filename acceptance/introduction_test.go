@@ -30,8 +30,7 @@ var expectations = []struct{ command, output string }{
 }
 
 // A newcomer who types what docs/introduction.md says, in a fresh clone, sees
-// what it says. Modules that other tests use are compiled already; those of the
-// clone are new.
+// what it says. In make test everything that other tests use is compiled already.
 func TestIntroduction(t *testing.T) {
 	redis := lardertest.StartRedis(t)
 	addr := freeAddr(t)

@@ -4,4 +4,5 @@ package acceptance
 
 // buildFlags are those of make test, so that the programs under test share what
 // it has compiled already.
-var buildFlags = []string{"-buildvcs=false", "-race", "-gcflags=modernc.org/sqlite/lib=-race=false", "-gcflags=modernc.org/libc/...=-race=false -l"}
+var buildFlags = []string{"-buildvcs=false", "-trimpath", "-race", "-gcflags=all=-dwarf=false",
+	"-gcflags=modernc.org/sqlite/lib=-dwarf=false -race=false", "-gcflags=modernc.org/libc/...=-dwarf=false -race=false -l"}

@@ -28,7 +28,7 @@ type event struct{ name, id, data string }
 // listen follows an execution over a real connection.
 func listen(t *testing.T, url, lastID string) (next func() event, status int) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	r, err := http.NewRequestWithContext(ctx, "GET", url, nil)
 	if err != nil {
 		t.Fatal(err)

@@ -38,10 +38,12 @@ func openDatabase(t testing.TB, path string, clock *storetest.Clock) *sqlstore.S
 	return s
 }
 
-// overRedis returns a cache with its tier on the server.
+// overRedis returns a cache with its tier on the server, and times at which a busy
+// machine does not pass for an absent Redis.
 func overRedis(t testing.TB, redis *lardertest.RedisServer, namespace string) *larder.Cache {
 	t.Helper()
-	cache, err := redistier.Open(t.Context(), redistier.Config{Address: redis.Addr()}, larder.Options{Namespace: namespace, Logger: quiet})
+	cache, err := redistier.Open(t.Context(), redistier.Config{Address: redis.Addr()}, larder.Options{
+		Namespace: namespace, Logger: quiet, MaxStaleness: 10 * time.Second, ReadTimeout: 10 * time.Second, WriteTimeout: 10 * time.Second})
 	if err != nil {
 		t.Fatal(err)
 	}
