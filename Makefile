@@ -13,7 +13,7 @@ GOLANGCI := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.12.2
 GOVULN   := golang.org/x/vuln/cmd/govulncheck@v1.1.4
 READS    ?= 10000000
 FUZZTIME ?= 1m
-SEEDS    ?= 10000
+SEEDS    ?= 100000
 SEED     ?=
 SCALE    ?= 1
 CHAOS    ?= 50s
@@ -62,7 +62,7 @@ consistency: deps ## READS (10 million) reads against concurrent invalidations: 
 	@LARDER_READS=$(READS) go test -count=1 -timeout 60m -v -run Consistency ./lardertest
 
 .PHONY: simulation
-simulation: ## SEEDS (10,000) random runs of the real code in virtual time; SEED replays one that failed
+simulation: ## SEEDS (100,000) random runs of the real code in virtual time; SEED replays one that failed
 	@LARDER_SIM_SEED=$(SEED) LARDER_SIM_SEEDS=$(SEEDS) go test -count=1 -timeout 2h -v -run '^TestSimulation$$' .
 
 .PHONY: model
