@@ -176,7 +176,7 @@ func TestTwinWithoutCache(t *testing.T) {
 			t.Logf("seed %d", seed)
 			w := newWorld(t, how, seed)
 			w.runAll()
-			w.run("at the start", 20*long())
+			w.run("at the start", 10*long())
 			w.ok(w.redis.Stop())
 			w.run("while Redis hangs", 6)
 			w.ok(w.redis.Cont())
