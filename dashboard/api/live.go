@@ -38,8 +38,11 @@ type watchers struct {
 }
 
 type topic struct {
-	clients int
+	clients int // under the lock of the watchers
 	cancel  context.CancelFunc
+
+	begun chan struct{} // closed after the first look
+	err   error         // of the first look; set before begun is closed
 
 	mu      sync.Mutex
 	latest  snapshot
@@ -50,23 +53,56 @@ func newWatchers(store dashboard.Store, tick time.Duration) *watchers {
 	return &watchers{store: store, tick: tick, topics: map[int64]*topic{}}
 }
 
-// follow returns the topic of an execution; leave must be called once.
+// follow returns the topic of an execution; leave must be called once. The lock is
+// not held while the first look is under way: a database that is slow to answer for
+// one execution holds up nobody who follows another.
 func (w *watchers) follow(ctx context.Context, id int64) (t *topic, leave func(), err error) {
+	t = w.join(ctx, id)
+	select {
+	case <-t.begun:
+		err = t.err
+	case <-ctx.Done():
+		err = ctx.Err()
+	}
+	if err != nil {
+		w.leave(id, t)
+		return nil, nil, err
+	}
+	return t, func() { w.leave(id, t) }, nil
+}
+
+func (w *watchers) join(ctx context.Context, id int64) *topic {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	t = w.topics[id]
+	t := w.topics[id]
 	if t == nil {
-		first, err := w.look(ctx, id, snapshot{})
-		if err != nil {
-			return nil, nil, err
-		}
 		running, cancel := context.WithCancel(context.WithoutCancel(ctx))
-		t = &topic{cancel: cancel, latest: first, changed: make(chan struct{})}
+		t = &topic{cancel: cancel, begun: make(chan struct{}), changed: make(chan struct{})}
 		w.topics[id] = t
-		w.running.Go(func() { w.watch(running, id, t) })
+		w.running.Go(func() { w.begin(running, id, t) })
 	}
 	t.clients++
-	return t, func() { w.leave(id, t) }, nil
+	return t
+}
+
+// begin looks for the first time, and on if there is something to see.
+func (w *watchers) begin(ctx context.Context, id int64, t *topic) {
+	t.latest, t.err = w.look(ctx, id, snapshot{})
+	if t.err != nil {
+		w.forget(id, t) // the next client has another try
+	}
+	close(t.begun)
+	if t.err == nil {
+		w.watch(ctx, id, t)
+	}
+}
+
+func (w *watchers) forget(id int64, t *topic) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.topics[id] == t {
+		delete(w.topics, id)
+	}
 }
 
 func (w *watchers) leave(id int64, t *topic) {
