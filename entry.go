@@ -237,9 +237,22 @@ func frontSlots(budget int64) int {
 	return 1 << bits.Len64(uint64(min(max(budget/1024, 64), 1<<14)-1))
 }
 
-// sampled picks about one reading of the clock in eight, whatever the rhythm of
-// the readings.
-func sampled(now int64) bool { return uint64(now)*0x9E3779B97F4A7C15>>61 == 0 }
+// dice decides what happens to few memory hits, by the clock reading of each,
+// whatever the rhythm of the readings.
+type dice uint64
+
+func diceOf(now int64) dice { return dice(uint64(now) * 0x9E3779B97F4A7C15) }
+
+// one reports true once in 2^bits times; what it picks, it picks with fewer
+// bits too.
+func (d dice) one(bits uint) bool { return d>>(64-bits) == 0 }
+
+// The powers of two of how many memory hits there are to one that …
+const (
+	frontOneIn = 3  // … puts an entry into the front that was not found there
+	tellOneIn  = 5  // … tells the engine of an entry that was found in the front
+	heatOneIn  = 10 // … is counted for HotKeys: to count each would cost as much as the hit
+)
 
 // tagList returns gens as the tags of an entry, without allocating when the
 // namespace is alone.

@@ -27,7 +27,7 @@ func TestLateFront(t *testing.T) {
 		t.Fatal(err)
 	}
 	for range 100 {
-		c.front.Put(hash, old)
+		c.front.Put(hash, old, 0)
 		if v, err := k.Lookup(t.Context(), "k"); v != 2 || err != nil {
 			t.Fatalf("Lookup = %d, %v", v, err)
 		}

@@ -58,8 +58,10 @@ func (k *Keyspace[K, V]) remembered(key K, hash uint64, now, floor int64) *entry
 	if k.memory == nil {
 		return nil
 	}
-	sample := sampled(now)
-	if e := k.own(k.cache.front.Get(hash), key); e != nil && !sample && now < e.due && e.proves(floor) {
+	dice := diceOf(now)
+	h, stripe := k.cache.front.Get(hash)
+	k.cache.board.Touch(stripe)
+	if e := k.own(h, key); e != nil && !dice.one(tellOneIn) && now < e.due && e.proves(floor) {
 		return e
 	}
 	// Also when the front has an unusable one: it may be late.
@@ -67,10 +69,10 @@ func (k *Keyspace[K, V]) remembered(key K, hash uint64, now, floor int64) *entry
 	if e == nil || now >= e.due || !e.proves(floor) {
 		return nil
 	}
-	if sample {
-		k.cache.front.Put(hash, &e.head)
-		if heatSampled(now) {
-			k.heated(key, hash, heatSample)
+	if dice.one(frontOneIn) {
+		k.cache.front.Put(hash, &e.head, e.stub.Stripe())
+		if dice.one(heatOneIn) {
+			k.heated(key, hash, 1<<heatOneIn)
 		}
 	}
 	return e

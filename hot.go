@@ -47,14 +47,6 @@ func newHeat() *heat {
 	return h
 }
 
-// heatSample is how many memory hits one counted one stands for: those are so
-// frequent that counting each would cost as much as the hit.
-const heatSample = 1024
-
-// heatSampled picks about one of heatSample readings of the clock, all of which
-// [sampled] picks too.
-func heatSampled(now int64) bool { return uint64(now)*0x9E3779B97F4A7C15>>54 == 0 }
-
 // heated counts reads of key. Only a key that enters the sketch costs an
 // allocation.
 func (k *Keyspace[K, V]) heated(key K, hash, reads uint64) {
@@ -93,7 +85,7 @@ func (h *heat) turn(after time.Duration) (items []topk.Item, turned bool) {
 
 const (
 	hottestKeys  = 32                // of one process
-	hottestReads = 4 * heatSample    // that make one: a few memory hits that were counted
+	hottestReads = 4 << heatOneIn    // that make one: a few memory hits that were counted
 	hottestShare = 1.0 / hottestKeys // of all reads
 )
 

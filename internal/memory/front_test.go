@@ -7,24 +7,28 @@ import "testing"
 func TestFront(t *testing.T) {
 	f := NewFront[item](64)
 	one, two := &item{1, 1}, &item{2, 1}
-	if f.Get(1) != nil {
-		t.Error("found nothing's entry")
+	const key, other = 1, 1 + 1<<40 // of one slot
+	expect := func(what string, hash uint64, want *item) {
+		t.Helper()
+		if e, _ := f.Get(hash); e != want {
+			t.Errorf("%s: found %v", what, e)
+		}
 	}
-	f.Put(1, one)
-	if f.Get(1) != one {
-		t.Error("not found")
+	expect("nothing", key, nil)
+	f.Put(key, one, 7)
+	expect("an entry", key, one)
+	if _, hint := f.Get(key); hint != 7 {
+		t.Errorf("the hint is %d", hint)
 	}
-	f.Drop(1, two) // another entry of that key is gone
-	if f.Get(1) != one {
-		t.Error("dropped the wrong entry")
-	}
-	f.Put(1, two)
-	f.Drop(1, one) // too late
-	if f.Get(1) != two {
-		t.Error("the late news of a replaced entry dropped the new one")
-	}
-	f.Drop(1, two)
-	if f.Get(1) != nil {
-		t.Error("still there")
-	}
+	expect("another hash", other, nil)
+	f.Drop(key, two)
+	expect("after news of another entry of the key", key, one)
+	f.Put(key, two, 8)
+	f.Drop(key, one)
+	expect("after late news of the replaced one", key, two)
+	f.Put(other, one, 9)
+	expect("the second of two keys", other, one)
+	expect("the first, displaced", key, nil)
+	f.Drop(other, one)
+	expect("a dropped one", other, nil)
 }

@@ -67,6 +67,13 @@ func (b *Board) Live(s Stub) bool {
 	return (b.stripes[s>>versionBits].Load()^uint64(s))<<indexBits == 0
 }
 
+// Stripe returns the number of the stripe that decides about s.
+func (s Stub) Stripe() uint32 { return uint32(s >> versionBits) }
+
+// Touch begins to bring the version of a stripe into the processor's cache. It
+// proves nothing: whoever needs the version reads it when its order demands.
+func (b *Board) Touch(stripe uint32) { b.stripes[stripe].Load() }
+
 // maxEntries leaves room for controlStripes in the index of a [Stub].
 const maxEntries = 1 << (indexBits - 1)
 
