@@ -77,6 +77,29 @@ func TestMemoryHitKeepsItsRatio(t *testing.T) {
 	t.Errorf("a memory hit takes %.2f × otter's time, %.2f was recorded", best, recorded(t))
 }
 
+// BenchmarkMemoryHit is what scripts/bench counts instructions of.
+func BenchmarkMemoryHit(b *testing.B) {
+	keys := zipf()
+	for _, open := range []struct {
+		name string
+		side func() side
+	}{
+		{"cache=larder/keys=int64", func() side { return larderSide(b, "int64", keys) }},
+		{"cache=larder/keys=string", func() side { return larderSide(b, "string", asText(keys)) }},
+		{"cache=otter/keys=int64", func() side { return otterSide(b, keys) }},
+	} {
+		b.Run(open.name, func(b *testing.B) {
+			s := open.side()
+			b.ResetTimer()
+			for i := range b.N {
+				if err := s.get(i % draws); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
 func recorded(t *testing.T) float64 {
 	data, err := os.ReadFile(ratioFile)
 	if err != nil {
@@ -109,7 +132,7 @@ func compare(t *testing.T, ours, theirs side) float64 {
 }
 
 // larderSide is a cache over a remote tier, so that each hit checks its evidence.
-func larderSide[K comparable](t *testing.T, name string, keys []K) side {
+func larderSide[K comparable](t testing.TB, name string, keys []K) side {
 	c, err := larder.NewWithRemote(t.Context(), lardertest.NewRemote(lardertest.RemoteOptions{}, lardertest.NewServer()), larder.Options{MaxStaleness: time.Minute})
 	if err != nil {
 		t.Fatal(err)
@@ -124,7 +147,7 @@ func larderSide[K comparable](t *testing.T, name string, keys []K) side {
 	return filled(t, side{name, func(i int) error { _, err := k.Get(ctx, keys[i], load); return err }})
 }
 
-func otterSide(t *testing.T, keys []int64) side {
+func otterSide(t testing.TB, keys []int64) side {
 	c, err := otter.New(&otter.Options[int64, *row]{MaximumSize: 1 << 20, ExpiryCalculator: otter.ExpiryWriting[int64, *row](time.Hour)})
 	if err != nil {
 		t.Fatal(err)
@@ -135,7 +158,7 @@ func otterSide(t *testing.T, keys []int64) side {
 	return filled(t, side{"otter", func(i int) error { _, err := c.Get(ctx, keys[i], load); return err }})
 }
 
-func filled(t *testing.T, s side) side {
+func filled(t testing.TB, s side) side {
 	for i := range draws {
 		if err := s.get(i); err != nil {
 			t.Fatal(err)
