@@ -116,7 +116,8 @@ scale: deps ## what a fleet costs one Redis: measures, simulates, renders docs/s
 	@raw=$$(mktemp); trap 'rm -f "$$raw"' EXIT; go test -run '^$$' -bench Costs -benchtime 50000x ./bench/scale >"$$raw"; go run ./bench/scale "$$raw" docs/scale.md
 
 .PHONY: bench-codecs
-bench-codecs: ## what could be the default JSON codec: times, allocations and faults, as in decision 0020
+bench-codecs: deps ## values compressed and encrypted: renders the tables of docs/codecs.md; JSON codecs as in decision 0020
+	@scripts/bench stored
 	@go test ./bench -run '^$$' -bench '^BenchmarkJSON' -benchmem
 
 .PHONY: versions

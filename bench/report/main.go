@@ -2,6 +2,7 @@
 // documentation.
 //
 //	report render RAW DOCS          tables and plots into DOCS/benchmarks.md, DOCS/consistency.md
+//	report stored RAW FILE          tables of BenchmarkStored into FILE
 //	report place FILE MARKER TEXT   TEXT between the lines of MARKER in FILE
 package main
 
@@ -24,10 +25,12 @@ func run(args []string) error {
 	switch {
 	case len(args) == 3 && args[0] == "render":
 		return render(args[1], args[2])
+	case len(args) == 3 && args[0] == "stored":
+		return renderStored(args[1], args[2])
 	case len(args) == 4 && args[0] == "place":
 		return replaceIn(args[1], args[2], args[3])
 	}
-	return errors.New("usage: report render RAW DOCS | place FILE MARKER TEXT")
+	return errors.New("usage: report render RAW DOCS | stored RAW FILE | place FILE MARKER TEXT")
 }
 
 // render writes what RAW says between the markers of the documents in dir.
@@ -38,7 +41,7 @@ func render(raw, dir string) error {
 	}
 	var page strings.Builder
 	page.WriteString(m.machine())
-	page.WriteString(m.targets())
+	page.WriteString(m.targets(targets))
 	for _, p := range plots {
 		if svg, ok := m.plot(p); ok {
 			name := p.file + ".svg"

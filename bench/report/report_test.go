@@ -79,3 +79,25 @@ func TestPlace(t *testing.T) {
 		t.Error("placed without a marker")
 	}
 }
+
+// The page of codecs gets what is stored, and how S2 compares with plain.
+func TestRenderStored(t *testing.T) {
+	source := write(t, "raw.txt", `commit: abc
+BenchmarkStored/what=read-documents/form=plain/size=10KiB-2 10 100 ns/op 40 cpu-ns/op 10300 stored-B
+BenchmarkStored/what=read-documents/form=s2/size=10KiB-2 10 90 ns/op 50 cpu-ns/op 3300 stored-B
+`)
+	page := write(t, "page.md", "a\n<!-- stored -->\nold\n<!-- /stored -->\nb\n")
+	if err := run([]string{"stored", source, page}); err != nil {
+		t.Fatal(err)
+	}
+	data, err := os.ReadFile(page)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"| s2 | 3300 | 90 | 50 |", "| S2 / plain, decoded hit, CPU, 10 KiB | 1.25 | ≤ 1.05 | **missed** |",
+		"| S2 / plain, decoded hit, latency, 10 KiB | 0.900 | ≤ 1.05 | kept |", "| S2 / plain, decoded hit, CPU, 1 KiB | — | ≤ 1.05 | not measured |"} {
+		if !strings.Contains(string(data), want) {
+			t.Errorf("no %q in\n%s", want, data)
+		}
+	}
+}

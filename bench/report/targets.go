@@ -85,7 +85,7 @@ func decodeRatio(m *measurements) float64 {
 }
 
 // targets prints which promises this run keeps.
-func (m *measurements) targets() string {
+func (m *measurements) targets(targets []target) string {
 	var b strings.Builder
 	b.WriteString("### Targets\n\n| what | measured | target | |\n|---|---:|---:|---|\n")
 	for _, t := range targets {
