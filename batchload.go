@@ -104,15 +104,10 @@ func (b *batch[K, V]) carryOut(ctx context.Context, members []*member[K, V], gat
 	start := clock.Now()
 	stopRenewing := k.renewLeases(ctx, members)
 	loadCtx, said := k.handle(ctx)
-	if len(members) == 1 && members[0].stale != nil {
-		said.stale = *members[0].stale
-	}
+	said.stale, said.staleByKey = stalesOf(members)
 	values, all := b.call(loadCtx, keys)
 	gate.loaded(start, all.err)
 	stopRenewing()
-	if said.unchanged() && all.err == nil {
-		values, all.err = unchanged(members)
-	}
 	all.took = time.Duration(clock.Now() - start)
 	var landings []*landing[K, V]
 	var landed, unused []*member[K, V]
@@ -138,12 +133,26 @@ func (b *batch[K, V]) carryOut(ctx context.Context, members []*member[K, V], gat
 	}
 }
 
-// unchanged returns what a loader left as it is.
-func unchanged[K comparable, V any](members []*member[K, V]) (map[K]V, error) {
-	if len(members) != 1 || members[0].stale == nil {
-		return nil, ErrNothingStale
+// stalesOf returns the values that a load of members refreshes, for its handle:
+// that of a single one, and all by their keys.
+func stalesOf[K comparable, V any](members []*member[K, V]) (single, byKey any) {
+	var stale map[K]V
+	for _, m := range members {
+		if m.stale == nil {
+			continue
+		}
+		if stale == nil {
+			stale = make(map[K]V, len(members))
+		}
+		stale[m.r.key] = *m.stale
+		if len(members) == 1 {
+			single = *m.stale
+		}
 	}
-	return map[K]V{members[0].r.key: *members[0].stale}, nil
+	if stale != nil {
+		byKey = stale
+	}
+	return single, byKey
 }
 
 func (k *Keyspace[K, V]) backoffAll(members []*member[K, V], err error) {
@@ -159,8 +168,16 @@ func (k *Keyspace[K, V]) bring(ctx context.Context, m *member[K, V], values map[
 	if m.o.err != nil {
 		return nil, false
 	}
-	var found bool
-	if m.o.value, found = values[m.r.key]; !found {
+	value, found := values[m.r.key]
+	switch {
+	case leaves(said, m.r.key) && m.stale == nil:
+		m.o.err = ErrNothingStale
+		return nil, false
+	case leaves(said, m.r.key):
+		m.o.value = *m.stale
+	case found:
+		m.o.value = value
+	default:
 		m.o.negative, m.o.err = true, ErrNotFound
 	}
 	return k.store(ctx, m.f, m.r, m.p, &m.o, said)
@@ -204,7 +221,7 @@ func (b *batch[K, V]) call(ctx context.Context, keys []K) (values map[K]V, o out
 		took := time.Duration(clock.Now()-start) / time.Duration(len(keys))
 		for _, key := range keys {
 			err := o.err
-			if _, found := values[key]; err == nil && !found {
+			if _, found := values[key]; err == nil && !found && !leaves(LoadFrom(ctx), key) {
 				err = ErrNotFound
 			}
 			k.heatedByLoad(key, k.hash(key))

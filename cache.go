@@ -103,7 +103,7 @@ func newCache(remote Remote, opts Options) (*Cache, error) {
 	var err error
 	if opts.MemoryBytes > 0 {
 		c.front = memory.NewFront[head](frontSlots(opts.MemoryBytes))
-		if c.memory, err = memory.New(uint64(opts.MemoryBytes), weighHead, c.front.Drop); err != nil {
+		if c.memory, err = memory.New(uint64(opts.MemoryBytes), opts.MemoryEntries, weighHead, c.front.Drop); err != nil {
 			return nil, err
 		}
 	}

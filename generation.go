@@ -37,7 +37,7 @@ type generationRead struct {
 }
 
 func newGenerations(c *Cache) (*generations, error) {
-	copies, err := memory.New[string](copiesKept, func(*generation) uint32 { return 1 }, nil)
+	copies, err := memory.New[string](copiesKept, 0, func(*generation) uint32 { return 1 }, nil)
 	if err != nil {
 		return nil, err
 	}

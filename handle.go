@@ -19,7 +19,9 @@ type Load struct {
 	keep    bool
 
 	stale       any // the value that the load refreshes; nil: none
+	staleByKey  any // map[K]V of the values that it refreshes; nil: none
 	notModified bool
+	kept        map[any]struct{} // keys of which that was said alone
 }
 
 type loadKey struct{}
@@ -88,7 +90,8 @@ func (l *Load) DoNotStore() {
 
 // NotModified says that the value that the load refreshes ([StaleFrom]) is still
 // what the source has: it becomes fresh again, and what the loader returns
-// beside a nil error is ignored. Without such a value the load fails.
+// beside a nil error is ignored. Without such a value the load fails. Of a batch
+// it says so of all keys; see [KeepStale] for some of them.
 func (l *Load) NotModified() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -98,7 +101,7 @@ func (l *Load) NotModified() {
 // StaleFrom returns the value that the load of ctx refreshes, so that its loader
 // can ask the source for changes only; see [Load.NotModified]. It is shared and
 // must not be changed. ok is false when there is none, as in a load of several
-// keys.
+// keys, for which there is [StaleByKey].
 func StaleFrom[V any](ctx context.Context) (value V, ok bool) {
 	if l, found := ctx.Value(loadKey{}).(*Load); found {
 		value, ok = l.stale.(V)
@@ -106,11 +109,42 @@ func StaleFrom[V any](ctx context.Context) (value V, ok bool) {
 	return value, ok
 }
 
-// unchanged reports whether the loader said so.
-func (l *Load) unchanged() bool {
+// StaleByKey returns the values that the load of ctx refreshes, so that a batch
+// loader can ask the source for changes only; see [KeepStale]. They are shared
+// and must not be changed. Keys that are loaded for another reason are absent.
+func StaleByKey[K comparable, V any](ctx context.Context) map[K]V {
+	if l, found := ctx.Value(loadKey{}).(*Load); found {
+		stale, _ := l.staleByKey.(map[K]V)
+		return stale
+	}
+	return nil
+}
+
+// KeepStale says of some keys of a batch that the values which the load refreshes
+// ([StaleByKey]) are still what the source has: they become fresh again, and the
+// result of the loader need not have them. A key without such a value fails.
+// Outside of a loader it does nothing.
+func KeepStale[K comparable](ctx context.Context, keys ...K) {
+	l := LoadFrom(ctx)
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.notModified
+	if l.kept == nil {
+		l.kept = make(map[any]struct{}, len(keys))
+	}
+	for _, key := range keys {
+		l.kept[key] = struct{}{}
+	}
+}
+
+// leaves reports whether the loader said that the value of key is to stay.
+func leaves[K comparable](l *Load, key K) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.notModified || l.kept == nil {
+		return l.notModified
+	}
+	_, kept := l.kept[key]
+	return kept
 }
 
 // read returns what the loader said, and ends its influence.

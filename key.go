@@ -69,6 +69,11 @@ func boundedName(name []byte) string {
 	return string(base64.RawURLEncoding.AppendEncode(out, sum[:]))
 }
 
+// isHashed reports whether boundedName has shortened a name.
+func isHashed(name string) bool {
+	return len(name) == literalBytes+1+43 && name[literalBytes] == hashMark
+}
+
 // defaultAppendKey returns the form of strings and integers, nil for others.
 func defaultAppendKey[K comparable]() func([]byte, K) []byte {
 	var key K

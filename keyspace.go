@@ -59,10 +59,13 @@ type space struct {
 	stats    spaceStats
 	holdOff  time.Duration
 	prefixes []string
-	dynamic  bool               // loaders may add tags
-	nameOf   func(*head) string // the name of an entry of this keyspace
-	lateOf   func(*head) *late  // of an aged one
-	bonds    [bonds]atomic.Pointer[bond]
+	dynamic  bool // loaders may add tags
+
+	background atomic.Int64 // refreshes that run, of RefreshLimit
+
+	nameOf func(*head) string // the name of an entry of this keyspace
+	lateOf func(*head) *late  // of an aged one
+	bonds  [bonds]atomic.Pointer[bond]
 }
 
 // NewKeyspace declares the keyspace called name in cache. It fails for an
@@ -195,6 +198,9 @@ func (k *Keyspace[K, V]) request(r *request[K, V], key K, hash uint64, opts read
 	name, err := k.entryName(key)
 	if err != nil {
 		return err
+	}
+	if isHashed(name) {
+		k.stats.longNames.Add()
 	}
 	c := k.cache
 	if k.tiers == MemoryOnly && c.remote != nil {

@@ -126,7 +126,7 @@ func (k *Keyspace[K, V]) carryOut(ctx context.Context, f *flight.Flight[guard, o
 	o := k.call(loadCtx, r)
 	p.loaded(start, o.err)
 	stopRenewing()
-	if o.took = time.Duration(clock.Now() - start); o.err == nil && said.unchanged() {
+	if o.took = time.Duration(clock.Now() - start); o.err == nil && leaves(said, r.key) {
 		o.err = ErrNothingStale
 	}
 	k.backoff(r, o.err)

@@ -28,6 +28,10 @@ type Options struct {
 	// MemoryBytes is the budget of the memory tier in bytes, by estimate.
 	// Default 64 MiB; negative: no memory tier.
 	MemoryBytes int64
+	// MemoryEntries is the most entries in memory. Each counts at least its share
+	// of MemoryBytes then, so that both limits hold. At least 8. Default: as many
+	// as there is room for.
+	MemoryEntries int
 	// MaxStaleness is T, the longest a read may return a value that has been
 	// invalidated, however badly the network behaves. Heartbeats go out every
 	// T/4. Default 1 s, at least 20 ms; it suits up to 250 nodes, add 4 ms for
@@ -244,6 +248,10 @@ type KeyspaceOptions[K comparable, V any] struct {
 	// to it that each entry is loaded once. Loads that a loader makes wait for
 	// no limit in any case.
 	LimitAlways bool
+	// RefreshLimit is the most refreshes that run at once in the background, a
+	// batch counting as one. Beyond it reads are served the stale value, and a
+	// later one refreshes it (RefreshesDeferred). Default 64; negative: any number.
+	RefreshLimit int
 	// LoadQueue is how many more may wait for that; beyond it reads fail with
 	// [ErrBusy]. Default 1024.
 	LoadQueue int
@@ -275,6 +283,7 @@ func (o Options) validate() error {
 		validNamespace(o.Namespace),
 		atLeast("MemoryBytes", o.MemoryBytes, 64<<10, o.MemoryBytes < 0),
 		atMost("MemoryBytes", o.MemoryBytes, 1<<40),
+		atLeast("MemoryEntries", int64(o.MemoryEntries), max(8, o.MemoryBytes>>31), o.MemoryEntries == 0),
 		atLeast("MaxStaleness", o.MaxStaleness, 20*time.Millisecond, false),
 		atMost("MaxStaleness", o.MaxStaleness, time.Hour),
 		atLeast("ReadTimeout", o.ReadTimeout, time.Millisecond, false),
@@ -311,6 +320,7 @@ func (o KeyspaceOptions[K, V]) withDefaults(cache Options) KeyspaceOptions[K, V]
 		setDefault(&o.LoadMinimum, min(4, o.LoadLimit))
 	}
 	setDefault(&o.LoadQueue, 1024)
+	setDefault(&o.RefreshLimit, 64)
 	if o.Codec == nil {
 		o.Codec = JSON[V]()
 	}

@@ -100,11 +100,23 @@ func (k *Keyspace[K, V]) launch(ctx context.Context, members []*member[K, V], lo
 	}
 }
 
+// start carries out refreshes in the background, unless so many run that these
+// are left to later reads.
 func (k *Keyspace[K, V]) start(ctx context.Context, members []*member[K, V], load BatchLoader[K, V]) {
-	if !k.cache.goRun(func() { k.refreshAll(ctx, members, load) }) {
-		for _, m := range members {
-			k.abandonRefresh(m)
-		}
+	running := k.background.Add(1)
+	within := k.opts.RefreshLimit < 0 || running <= int64(k.opts.RefreshLimit)
+	if within && k.cache.goRun(func() {
+		defer k.background.Add(-1)
+		k.refreshAll(ctx, members, load)
+	}) {
+		return
+	}
+	k.background.Add(-1)
+	if !within {
+		k.stats.deferred.Uint64.Add(uint64(len(members)))
+	}
+	for _, m := range members {
+		k.abandonRefresh(m)
 	}
 }
 

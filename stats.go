@@ -60,6 +60,7 @@ type spaceStats struct {
 	early        eventCount
 	refreshErrs  eventCount
 	backedOff    eventCount
+	deferred     eventCount
 	expired      eventCount
 	outdated     eventCount
 	corrupt      eventCount
@@ -69,6 +70,7 @@ type spaceStats struct {
 	foreign      eventCount
 	tooLarge     eventCount
 	tooHeavy     eventCount
+	longNames    eventCount
 
 	inFlight   atomic.Int64        // loaders that run
 	slowReads  histogram.Histogram // ns, of reads that memory did not answer
@@ -140,8 +142,11 @@ type KeyspaceStats struct {
 	Refreshes      uint64 // loads that replace a value which is served meanwhile; among Loads
 	EarlyRefreshes uint64 // of these, of values that were still fresh
 	RefreshErrors  uint64 // of these, that failed
-	BackedOff      uint64 // reads that got the error of an earlier load, see Backoff
-	Expired        uint64 // calls of Expire
+	// RefreshesDeferred counts refreshes that were due and left to a later read,
+	// as RefreshLimit of them ran.
+	RefreshesDeferred uint64
+	BackedOff         uint64 // reads that got the error of an earlier load, see Backoff
+	Expired           uint64 // calls of Expire
 
 	RefusedLease      uint64 // fills refused: the lease was gone
 	RefusedGeneration uint64 // fills refused: a tag changed during the load
@@ -156,6 +161,7 @@ type KeyspaceStats struct {
 	Foreign     uint64 // hits on values written by other programs
 	TooLarge    uint64 // values above MaxValueBytes, written or found
 	TooHeavy    uint64 // values above what one memory entry may weigh
+	LongNames   uint64 // keys looked up outside of memory whose name is above 512 bytes and so ends in a hash
 
 	CompressionSaved uint64 // bytes that compression kept out of Redis
 
@@ -184,6 +190,7 @@ func (s *spaceStats) snapshot() KeyspaceStats {
 		Refreshes:         s.refreshes.Load(),
 		EarlyRefreshes:    s.early.Load(),
 		RefreshErrors:     s.refreshErrs.Load(),
+		RefreshesDeferred: s.deferred.Load(),
 		BackedOff:         s.backedOff.Load(),
 		Expired:           s.expired.Load(),
 		Errors:            s.bySource[sourceError].Load(),
@@ -208,6 +215,7 @@ func (s *spaceStats) snapshot() KeyspaceStats {
 		Foreign:           s.foreign.Load(),
 		TooLarge:          s.tooLarge.Load(),
 		TooHeavy:          s.tooHeavy.Load(),
+		LongNames:         s.longNames.Load(),
 		Audited:           s.audited.Load(),
 		AuditUnsettled:    s.auditUnsettled.Load(),
 		AuditMemory:       s.auditMemory.Load(),

@@ -25,14 +25,19 @@ type Tier[K comparable, E any] struct {
 }
 
 // New returns a tier that holds at most budget bytes as told by weigh, which
-// is called once per insertion. gone, if not nil, is called with every entry
+// is called once per insertion, and at most entries, if that is not 0: each
+// counts at least its share of the budget then. gone, if not nil, is called with every entry
 // that is evicted, replaced or deleted. Neither may call the tier. Entries
 // heavier than an eighth of the budget are not kept.
-func New[K comparable, E any](budget uint64, weigh func(*E) uint32, gone func(K, *E)) (*Tier[K, E], error) {
+func New[K comparable, E any](budget uint64, entries int, weigh func(*E) uint32, gone func(K, *E)) (*Tier[K, E], error) {
 	t := &Tier[K, E]{maxWeight: uint32(min(budget/8, 1<<32-1))}
+	share := uint32(1)
+	if entries > 0 {
+		share = uint32(min((budget+uint64(entries)-1)/uint64(entries), 1<<32-1))
+	}
 	engine, err := otter.New(&otter.Options[K, *E]{
 		MaximumWeight: budget,
-		Weigher:       func(_ K, e *E) uint32 { return weigh(e) },
+		Weigher:       func(_ K, e *E) uint32 { return max(weigh(e), share) },
 		OnAtomicDeletion: func(d otter.DeletionEvent[K, *E]) {
 			if d.WasEvicted() {
 				t.evictions.Add(1)

@@ -17,7 +17,7 @@ type item struct {
 
 func open(t *testing.T, budget uint64) *Tier[string, item] {
 	t.Helper()
-	tier, err := New(budget, func(i *item) uint32 { return i.weight }, func(string, *item) {})
+	tier, err := New(budget, 0, func(i *item) uint32 { return i.weight }, func(string, *item) {})
 	if err != nil {
 		t.Fatal(err)
 	}

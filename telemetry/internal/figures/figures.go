@@ -77,6 +77,7 @@ var (
 	loadWaits      = counter("larder_load_waits_total", "Reads that waited for a load of this process (local) or of another one (cluster).", "scope")
 	loadsShed      = counter("larder_loads_shed_total", "Loads refused by the bulkhead.")
 	staleServed    = counter("larder_stale_served_total", "Answers past their TTL or beyond MaxStaleness, by why they were allowed.", "reason")
+	deferred       = counter("larder_refreshes_deferred_total", "Refreshes that were due and left to a later read, as RefreshLimit of them ran.")
 	refreshes      = counter("larder_refreshes_total", "Loads that replaced a value which was served meanwhile; among all loads.", "outcome")
 	fillsRefused   = counter("larder_fills_refused_total", "Loaded values that were not stored.", "reason")
 	outdated       = counter("larder_outdated_total", "Entries found in Redis whose tags had been invalidated.")
@@ -98,7 +99,7 @@ var (
 
 // Metrics lists all metrics in the order of the documentation.
 func Metrics() []*Metric {
-	return []*Metric{requests, requestSeconds, remoteCalls, remoteSeconds, loads, loadSeconds, loadsInFlight, loadWaits, loadsShed, staleServed, refreshes,
+	return []*Metric{requests, requestSeconds, remoteCalls, remoteSeconds, loads, loadSeconds, loadsInFlight, loadWaits, loadsShed, staleServed, refreshes, deferred,
 		fillsRefused, outdated, invalidations, pending, pushLag, memoryEntries, memoryBytes, evictions, valueBytes, saved, codecErrors, audits,
 		breaker, connected, coherence, asOf}
 }

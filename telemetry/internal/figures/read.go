@@ -47,6 +47,7 @@ var sums = []struct {
 	{staleServed, "outage", func(k *larder.KeyspaceStats) uint64 { return k.StaleOutage }},
 	{refreshes, "ok", func(k *larder.KeyspaceStats) uint64 { return k.Refreshes - k.RefreshErrors }},
 	{refreshes, "error", func(k *larder.KeyspaceStats) uint64 { return k.RefreshErrors }},
+	{deferred, "", func(k *larder.KeyspaceStats) uint64 { return k.RefreshesDeferred }},
 	{fillsRefused, "lease", func(k *larder.KeyspaceStats) uint64 { return k.RefusedLease }},
 	{fillsRefused, "generation", func(k *larder.KeyspaceStats) uint64 { return k.RefusedGeneration }},
 	{fillsRefused, "encoding", func(k *larder.KeyspaceStats) uint64 { return k.RefusedEncoding }},
