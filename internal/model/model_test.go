@@ -25,7 +25,7 @@ type mutant struct {
 
 var configurations = []configuration{
 	tagsInRedis, tagsInMemory, dynamicTags, refresh, mutate, pending, failover, restart, token, strictWait,
-	strictAcknowledged, set, pattern, batch, clearing, directLoad, noLoop, severalMasters, holdOff, outbox, locks, suspend, migration,
+	strictAcknowledged, set, pattern, batch, clearing, directLoad, noLoop, severalMasters, holdOff, outbox, locks, suspend, migration, refresher,
 }
 
 // full says that nothing is left out.
