@@ -31,7 +31,7 @@ func (b *batch[K, V]) consult(ctx context.Context) (loading, waiting []*member[K
 		}
 	}
 	if len(missing) > 0 {
-		k.acquire(ctx, missing) // who left is noticed below
+		_ = k.acquire(ctx, missing) // who left is noticed below
 	}
 	for _, m := range b.leads {
 		switch {

@@ -241,7 +241,7 @@ func (c *Cache) beat() {
 		}
 	}
 	if c.pending.count.Load() > 0 {
-		c.retryPending(ctx) // what fails stays and is tried after the next beat
+		_ = c.retryPending(ctx) // what fails stays and is tried after the next beat
 	}
 	c.publishHeat(ctx, publishEvery)
 }

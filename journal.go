@@ -85,6 +85,6 @@ func (c *Cache) checkRuns() {
 		c.pending.add(ops, c.removeAll())
 		c.kill(ops)
 		c.opts.Logger.Warn("larder: a server is not the one it was, repeating recent invalidations", "keys", len(ops))
-		c.retryPending(c.ctx) // what fails stays and is tried after the next heartbeat
+		_ = c.retryPending(c.ctx) // what fails stays and is tried after the next heartbeat
 	}
 }

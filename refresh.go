@@ -322,7 +322,7 @@ func (k *Keyspace[K, V]) claimRemotely(ctx context.Context, members []*member[K,
 		}
 	}
 	if len(missing) > 0 {
-		k.acquire(ctx, missing)
+		_ = k.acquire(ctx, missing)
 	}
 	for _, m := range members {
 		if m.force && !m.ended && m.p == nil {

@@ -128,7 +128,7 @@ func NewRedis(ctx context.Context, o RedisOptions) (*RedisServer, error) {
 	}
 	path, err := exec.LookPath(o.Binary)
 	if err != nil {
-		return nil, fmt.Errorf("%w (%v)", ErrNoRedis, err)
+		return nil, fmt.Errorf("%w (%w)", ErrNoRedis, err)
 	}
 	o.Binary = path
 	s := &RedisServer{opts: o}
