@@ -42,12 +42,6 @@ func (s *connectionState) change(log *slog.Logger, to remoteState, err error) (c
 	return true
 }
 
-func (s *connectionState) get() remoteState {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.now
-}
-
 // events receives what the remote tier reports.
 type events Cache
 
