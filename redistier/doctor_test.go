@@ -20,7 +20,8 @@ import (
 var sound = []string{"--maxmemory", "100mb", "--maxmemory-policy", "allkeys-lfu"}
 
 // problems returns the findings that are any, and fails for other errors than
-// the one that was expected.
+// the one that was expected. How long the way takes is left out: a busy machine
+// makes it long.
 func problems(t *testing.T, cfg Config, namespace string) (bad []Finding, err error) {
 	t.Helper()
 	list, err := Doctor(testContext(t), cfg, namespace)
@@ -31,11 +32,27 @@ func problems(t *testing.T, cfg Config, namespace string) (bad []Finding, err er
 		if f.Check == "" || f.Text == "" || f.Problem() && f.Advice == "" && f.Check != "configuration" {
 			t.Errorf("an incomplete finding %+v", f)
 		}
-		if f.Problem() {
+		if f.Problem() && f.Check != "latency" {
 			bad = append(bad, f)
 		}
 	}
 	return bad, err
+}
+
+func TestDoctorMeasuresTheWay(t *testing.T) {
+	srv := lardertest.StartRedis(t, lardertest.RedisOptions{AllRights: true, Args: sound})
+	far := lardertest.StartProxy(t, srv.Addr())
+	far.Delay(20 * time.Millisecond)
+	list, err := Doctor(testContext(t), Config{Address: far.Addr()}, "shop")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range list {
+		if f.Check == "latency" && f.Level == LevelWarning && strings.Contains(f.Text, "a round trip takes ") && strings.Contains(f.Advice, "nearer") {
+			return
+		}
+	}
+	t.Errorf("found %+v", list)
 }
 
 func TestDoctorFindsNothingWhereNothingIs(t *testing.T) {
@@ -116,11 +133,6 @@ func TestDoctorNamesWhatIsBroken(t *testing.T) {
 			return s[:len(s)-10] + fmt.Sprint(at+3600)
 		}),
 			check: "clock", level: LevelWarning, text: "clock and that of this machine differ by", advice: "chrony"},
-		{name: "far away", cfg: func(t *testing.T, srv *lardertest.RedisServer) Config {
-			p := lardertest.StartProxy(t, srv.Addr())
-			p.Delay(20 * time.Millisecond)
-			return Config{Address: p.Addr()}
-		}, check: "latency", level: LevelWarning, text: "a round trip takes 4", advice: "nearer"},
 		{name: "a user without rights", ruin: func(t *testing.T, srv *lardertest.RedisServer) {
 			rights := documentedRights(t)
 			command(t, srv, append(rights, "-lpush", "-hincrby", "-unlink")...)
