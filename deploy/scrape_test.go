@@ -151,15 +151,16 @@ func (q *qadash) fill() {
 	}
 }
 
-// load sends reads, changes and what is not there, and returns how many requests
-// went to the route of one suite by method.
-func (q *qadash) load() (gets, patches int) {
+// load sends reads, changes and what is not there, some rounds and on until
+// enough is closed, and returns how many requests went to the route of one suite
+// by method.
+func (q *qadash) load(enough <-chan struct{}) (gets, patches int) {
 	var running sync.WaitGroup
 	counts := make([][2]int, workers)
 	for w := range workers {
 		random := rand.New(rand.NewPCG(7, uint64(w)))
 		running.Go(func() {
-			for range rounds {
+			for round := 0; round < rounds || !closed(enough); round++ {
 				id := 1 + random.IntN(suites)
 				switch random.IntN(8) {
 				case 0:
@@ -184,6 +185,15 @@ func (q *qadash) load() (gets, patches int) {
 		gets, patches = gets+c[0], patches+c[1]
 	}
 	return gets, patches
+}
+
+func closed(c <-chan struct{}) bool {
+	select {
+	case <-c:
+		return true
+	default:
+		return false
+	}
 }
 
 // expressions are the queries of the alerts and of the Grafana dashboard, with
