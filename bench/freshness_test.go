@@ -10,20 +10,44 @@ import (
 )
 
 // subject is one node of a cache under the checker.
-type subject struct{ Store }
+type subject struct {
+	Store
+	patience time.Duration // for an operation, whether or not it heeds its context; 0: no end
+}
+
+// bounded carries out f, for as long as patience lasts.
+func (s subject) bounded(ctx context.Context, f func(ctx context.Context) error) error {
+	if s.patience == 0 {
+		return f(ctx)
+	}
+	ctx, cancel := context.WithTimeout(ctx, s.patience)
+	defer cancel()
+	done := make(chan error, 1)
+	go func() { done <- f(ctx) }()
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
 
 // Get implements lardertest.Subject.
 func (s subject) Get(ctx context.Context, key int) (uint64, error) {
-	value, err := s.Store.Get(ctx, strconv.Itoa(key))
-	if err != nil {
+	answer := make(chan string, 1)
+	if err := s.bounded(ctx, func(ctx context.Context) error {
+		value, err := s.Store.Get(ctx, strconv.Itoa(key))
+		answer <- value
+		return err
+	}); err != nil {
 		return 0, err
 	}
-	return strconv.ParseUint(value, 10, 64)
+	return strconv.ParseUint(<-answer, 10, 64)
 }
 
 // Invalidate implements lardertest.Subject.
 func (s subject) Invalidate(ctx context.Context, key int) error {
-	return s.Delete(ctx, strconv.Itoa(key))
+	return s.bounded(ctx, func(ctx context.Context) error { return s.Delete(ctx, strconv.Itoa(key)) })
 }
 
 // BenchmarkFreshness counts reads that return what an invalidation, complete
@@ -38,8 +62,8 @@ func BenchmarkFreshness(b *testing.B) {
 
 // BenchmarkFreshnessUnderFaults is the same for at least faultsLast, while the
 // link of one node to Redis is cut or holds everything back, all clients are
-// disconnected, or all data is lost. A read that fails is no stale one; an
-// invalidation that fails promises nothing.
+// disconnected, or all data is lost. A read that fails, or has no answer within
+// five seconds, is no stale one; an invalidation that fails promises nothing.
 func BenchmarkFreshnessUnderFaults(b *testing.B) {
 	for _, o := range FreshStores {
 		b.Run("cache="+o.Name, func(b *testing.B) { freshness(b, o, faults) })
@@ -80,20 +104,31 @@ func freshness(b *testing.B, o Opener, disturb func(context.Context, *lardertest
 		return strconv.FormatUint(version, 10), err
 	}
 	work := lardertest.Workload{Reads: b.N, Workers: 16, ReadsPerWrite: 30}
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	var patience time.Duration
 	addresses := []string{s.Addr(), s.Addr()}
 	if disturb != nil {
 		link := lardertest.StartProxy(b, s.Addr())
 		addresses[1] = link.Addr()
-		work.Lasts = faultsLast
+		work.Lasts, patience = faultsLast, faultsLast/2
+		ctx, cancel = context.WithTimeout(ctx, 3*faultsLast) // for who hangs
+		defer cancel()
 		work.Chaos = func(ctx context.Context) { disturb(ctx, s, link) }
 	}
 	nodes := make([]lardertest.Subject, len(addresses))
 	for i, address := range addresses {
-		store, _ := openStore(b, o, Config{Addr: address, Load: load})
-		nodes[i] = subject{store}
+		store, err := o.Open(Config{Addr: address, Load: load})
+		if err != nil {
+			b.Fatal(err)
+		}
+		nodes[i] = subject{store, patience}
+		b.Cleanup(func() {
+			_ = nodes[i].(subject).bounded(context.Background(), func(context.Context) error { store.Close(); return nil })
+		})
 	}
 	b.ResetTimer()
-	r := checker.Run(context.Background(), work, nodes...)
+	r := checker.Run(ctx, work, nodes...)
 	b.StopTimer()
 	if r.Invented > 0 || r.Failed > 0 {
 		b.Logf("%s", r)
