@@ -163,9 +163,17 @@ func number(v float64) string {
 	return fmt.Sprintf("%.3f", v)
 }
 
+// thousands sets off groups of three digits, of numbers of five and more.
 func thousands(digits string) string {
 	if len(digits) <= 4 {
 		return digits
 	}
-	return thousands(digits[:len(digits)-3]) + "," + digits[len(digits)-3:]
+	var groups []string
+	for len(digits) > 3 {
+		groups = append(groups, digits[len(digits)-3:])
+		digits = digits[:len(digits)-3]
+	}
+	groups = append(groups, digits)
+	slices.Reverse(groups)
+	return strings.Join(groups, ",")
 }
