@@ -235,7 +235,8 @@ func TestEarlyRefresh(t *testing.T) {
 			early, stale = early+n.stats().EarlyRefreshes, stale+n.stats().StaleHits
 		}
 		loads := r.src.takeLoads("k")
-		if loads < 3 || loads > 7 || early+1 < uint64(loads) {
+		// Chance decides when, so the bounds are wide.
+		if loads < 3 || loads > 12 || early+1 < uint64(loads) {
 			r.Errorf("%d loads, %d of them early, want about one in 8 s", loads, early)
 		}
 		if stale > 60 {

@@ -27,7 +27,8 @@ func inspect(t testing.TB, cfg Config, namespace string) *Inspector {
 // and one in memory, filled.
 func program(t testing.TB, cfg Config, names ...string) (*larder.Cache, *larder.Keyspace[string, string]) {
 	t.Helper()
-	cache, err := Open(testContext(t), cfg, larder.Options{Namespace: "shop", Logger: quiet(), MaxStaleness: 300 * time.Millisecond})
+	cache, err := Open(testContext(t), cfg, larder.Options{Namespace: "shop", Logger: quiet(), MaxStaleness: 300 * time.Millisecond,
+		ReadTimeout: 5 * time.Second}) // or a busy machine makes Gets that store nothing
 	if err != nil {
 		t.Fatal(err)
 	}
