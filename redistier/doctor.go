@@ -90,12 +90,12 @@ func cure(cfg *Config, err error) string {
 		return "check REDIS_USERNAME and REDIS_PASSWORD, and with ACL LIST what the user may do"
 	case errors.As(err, &dns):
 		return "check the host name in REDIS_URL or REDIS_HOST"
+	case strings.Contains(text, "no Sentinel names the master"):
+		return "check REDIS_SENTINEL_ADDRS and REDIS_SENTINEL_MASTER"
 	case strings.Contains(text, "connection refused"):
 		return "start Redis there, or check host and port; nobody listens"
 	case strings.Contains(text, "tls:"), strings.Contains(text, "x509:"):
 		return "check the REDIS_TLS variables and the server's certificate"
-	case strings.Contains(text, "no Sentinel names the master"):
-		return "check REDIS_SENTINEL_ADDRS and REDIS_SENTINEL_MASTER"
 	case cfg.TLS != nil && errors.Is(err, context.DeadlineExceeded):
 		return "the port may not speak TLS: check REDIS_TLS and tls-port; else a firewall drops packets, or the server hangs"
 	case errors.Is(err, context.DeadlineExceeded), strings.Contains(text, "timeout"):
@@ -210,7 +210,7 @@ func checkVersion(_ context.Context, e *exam) []Finding {
 	switch n := number(major); {
 	case n < oldest:
 		return found(LevelFailed, "Redis %s cannot push changes: memory keeps entries for a quarter of MaxStaleness only",
-			"upgrade to Redis 6.2 or newer, or to Valkey", e.Version)
+			"upgrade to Redis 6 or newer, or to Valkey", e.Version)
 	case n < tested:
 		return found(LevelNote, "Redis %s works; this version of Larder is tested with 7.0 and newer", "", e.Version)
 	}

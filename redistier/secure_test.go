@@ -137,12 +137,7 @@ func TestTestServersGrantTheDocumentedRights(t *testing.T) {
 // TestTLS: the server's certificate is checked against the authority and the
 // name, and the client shows its own.
 func TestTLS(t *testing.T) {
-	dir := t.TempDir()
-	certificate, key := lardertest.NewCertificate(t, dir)
-	port := freeTLSPort(t)
-	lardertest.StartRedis(t, lardertest.RedisOptions{Args: []string{
-		"--tls-port", port, "--tls-cert-file", certificate, "--tls-key-file", key, "--tls-ca-cert-file", certificate,
-	}})
+	certificate, key, port := startTLS(t)
 	works(t, read(map[string]string{
 		"REDIS_URL": "rediss://127.0.0.1:" + port, "REDIS_TLS_CA_FILE": certificate,
 		"REDIS_TLS_CERT_FILE": certificate, "REDIS_TLS_KEY_FILE": key,
@@ -153,6 +148,18 @@ func TestTLS(t *testing.T) {
 	}))
 	_, events := openTier(t, Config{Address: "127.0.0.1:" + port, TLS: &tls.Config{}}, "shop")
 	events.await(t, 0, "disconnected redistier: connect to 127.0.0.1:"+port+": tls: failed to verify certificate")
+}
+
+// startTLS starts a server that speaks TLS at port, with a certificate that its
+// clients may show too.
+func startTLS(t *testing.T) (certificate, key, port string) {
+	t.Helper()
+	certificate, key = lardertest.NewCertificate(t, t.TempDir())
+	port = freeTLSPort(t)
+	lardertest.StartRedis(t, lardertest.RedisOptions{Args: []string{
+		"--tls-port", port, "--tls-cert-file", certificate, "--tls-key-file", key, "--tls-ca-cert-file", certificate,
+	}})
+	return certificate, key, port
 }
 
 func freeTLSPort(t *testing.T) string {
