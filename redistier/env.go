@@ -28,13 +28,14 @@ func (e *EnvError) Error() string {
 // FromEnv reads the configuration from the environment. A variable that is
 // empty counts as not set.
 //
-//	REDIS_URL            redis://, rediss:// or unix:// URL, or one of those below;
-//	                     wins over all but the REDIS_TLS variables
+//	REDIS_URL            redis://, rediss:// or unix:// URL, or one of those below; wins
+//	                     over all but REDIS_TLS and the user and password of Sentinels
 //	REDIS_CLUSTER_ADDRS  host:port of some servers of a cluster, separated by commas
 //	REDIS_SENTINEL_ADDRS host:port of Sentinels, separated by commas
 //	REDIS_SENTINEL_MASTER    the name under which they watch the master
 //	REDIS_SENTINEL_USERNAME  none
 //	REDIS_SENTINEL_PASSWORD  none
+//	REDIS_SENTINEL_PASSWORD_FILE  a file with it, instead of REDIS_SENTINEL_PASSWORD
 //	REDIS_HOST           localhost
 //	REDIS_PORT           6379
 //	REDIS_DB             0
@@ -154,25 +155,39 @@ func (e *env) db(variable, value string) {
 }
 
 func (e *env) password() string {
-	password, file := e.getenv("REDIS_PASSWORD"), e.get("REDIS_PASSWORD_FILE")
-	if password == "None" {
-		e.warn("REDIS_PASSWORD is the word None and counts as no password")
-		password = ""
+	if e.getenv("REDIS_PASSWORD") != "None" {
+		return e.secret("REDIS_PASSWORD")
 	}
-	if file == "" {
-		return password
-	}
-	const form, example = "the path of a readable file", "/run/secrets/redis_password"
-	if password != "" {
-		e.fault(&EnvError{"REDIS_PASSWORD_FILE", "is set together with REDIS_PASSWORD", "only one of the two", example})
+	e.warn("REDIS_PASSWORD is the word None and counts as no password")
+	if e.get("REDIS_PASSWORD_FILE") == "" {
 		return ""
 	}
-	content, err := os.ReadFile(file)
+	return e.secretFile("REDIS_PASSWORD_FILE")
+}
+
+// secret reads a variable, or the file that the one with _FILE behind names.
+func (e *env) secret(variable string) string {
+	value, file := e.getenv(variable), variable+"_FILE"
+	switch {
+	case e.get(file) == "":
+		return value
+	case value != "":
+		e.fault(&EnvError{file, "is set together with " + variable, "only one of the two", secretExample(file)})
+		return ""
+	}
+	return e.secretFile(file)
+}
+
+func (e *env) secretFile(variable string) string {
+	content, err := os.ReadFile(e.get(variable))
 	if err != nil {
-		e.fault(&EnvError{"REDIS_PASSWORD_FILE", "cannot be read: " + err.Error(), form, example})
-		return ""
+		e.fault(&EnvError{variable, "cannot be read: " + err.Error(), "the path of a readable file", secretExample(variable)})
 	}
 	return strings.TrimRight(string(content), "\r\n")
+}
+
+func secretExample(variable string) string {
+	return "/run/secrets/" + strings.ToLower(strings.TrimSuffix(variable, "_FILE"))
 }
 
 // url reads REDIS_URL; what is wrong with it is told without repeating it, as
@@ -210,7 +225,7 @@ func (e *env) url() {
 	case "redis+sentinel", "rediss+sentinel":
 		e.config.Topology, e.config.MasterName = Sentinel, strings.Trim(u.Path, "/")
 		e.config.Addresses = e.addresses("REDIS_URL", list, sentinelPort)
-		e.config.SentinelPassword = e.getenv("REDIS_SENTINEL_PASSWORD")
+		e.sentinelUser()
 		if e.config.MasterName == "" {
 			fault("names no master behind the Sentinels")
 		}

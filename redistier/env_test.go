@@ -68,6 +68,9 @@ func TestFaultsOfTheEnvironment(t *testing.T) {
 		"REDIS_DB":                       {"REDIS_DB": "-1"},
 		"REDIS_PASSWORD_FILE":            {"REDIS_PASSWORD_FILE": "/nonexistent"},
 		"REDIS_PASSWORD_FILE ":           {"REDIS_PASSWORD_FILE": empty, "REDIS_PASSWORD": "hunter2"},
+		"REDIS_PASSWORD_FILE  ":          {"REDIS_PASSWORD_FILE": "/nonexistent", "REDIS_PASSWORD": "None"},
+		"REDIS_SENTINEL_PASSWORD_FILE":   {"REDIS_SENTINEL_PASSWORD_FILE": "/nonexistent", "REDIS_SENTINEL_ADDRS": "s", "REDIS_SENTINEL_MASTER": "m"},
+		"REDIS_SENTINEL_PASSWORD_FILE ":  {"REDIS_SENTINEL_PASSWORD_FILE": empty, "REDIS_SENTINEL_PASSWORD": "hunter2", "REDIS_URL": "redis+sentinel://s/m"},
 		"REDIS_URL":                      {"REDIS_URL": "http://h"},
 		"REDIS_URL ":                     {"REDIS_URL": "redis://:hunter2@h:port"},
 		"REDIS_URL  ":                    {"REDIS_URL": "redis://:hunter2@/0"},
@@ -110,25 +113,32 @@ func TestFaultsOfTheEnvironment(t *testing.T) {
 	}
 }
 
-// TestTopologyFromEnv holds the forms that name several servers.
+// TestTopologyFromEnv holds the forms that name several servers. The user of the
+// Sentinels is another than that of the master.
 func TestTopologyFromEnv(t *testing.T) {
+	secret := filepath.Join(t.TempDir(), "secret")
+	if err := os.WriteFile(secret, []byte("s\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	for name, c := range map[string]struct {
-		vars     map[string]string
-		topology Topology
-		want     []string
-		master   string
-		password string
+		vars                     map[string]string
+		topology                 Topology
+		want                     []string
+		master, password, oracle string
 	}{
-		"cluster":      {map[string]string{"REDIS_CLUSTER_ADDRS": "a:1, b,[::1]:7", "REDIS_PASSWORD": "p"}, Cluster, []string{"a:1", "b:6379", "[::1]:7"}, "", "p"},
-		"cluster URL":  {map[string]string{"REDIS_URL": "redis+cluster://u:p@a:1,b:2"}, Cluster, []string{"a:1", "b:2"}, "", "p"},
-		"sentinel":     {map[string]string{"REDIS_SENTINEL_ADDRS": "a,b:2", "REDIS_SENTINEL_MASTER": "m", "REDIS_SENTINEL_PASSWORD": "s"}, Sentinel, []string{"a:26379", "b:2"}, "m", ""},
-		"sentinel URL": {map[string]string{"REDIS_URL": "rediss+sentinel://:p@a,b:2/m?db=2"}, Sentinel, []string{"a:26379", "b:2"}, "m", "p"},
+		"cluster":     {map[string]string{"REDIS_CLUSTER_ADDRS": "a:1, b,[::1]:7", "REDIS_PASSWORD": "p"}, Cluster, []string{"a:1", "b:6379", "[::1]:7"}, "", "p", ""},
+		"cluster URL": {map[string]string{"REDIS_URL": "redis+cluster://u:p@a:1,b:2"}, Cluster, []string{"a:1", "b:2"}, "", "p", ""},
+		"sentinel": {map[string]string{"REDIS_SENTINEL_ADDRS": "a,b:2", "REDIS_SENTINEL_MASTER": "m", "REDIS_SENTINEL_USERNAME": "o", "REDIS_SENTINEL_PASSWORD": "s"},
+			Sentinel, []string{"a:26379", "b:2"}, "m", "", "o:s"},
+		"sentinel URL": {map[string]string{"REDIS_URL": "rediss+sentinel://:p@a,b:2/m?db=2", "REDIS_SENTINEL_USERNAME": "o", "REDIS_SENTINEL_PASSWORD_FILE": secret},
+			Sentinel, []string{"a:26379", "b:2"}, "m", "p", "o:s"},
 	} {
 		got := read(c.vars)
 		if err := got.Validate(); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
-		if got.Topology != c.topology || !slices.Equal(got.Addresses, c.want) || got.MasterName != c.master || got.Password != c.password {
+		if got.Topology != c.topology || !slices.Equal(got.Addresses, c.want) || got.MasterName != c.master || got.Password != c.password ||
+			strings.Trim(got.SentinelUsername+":"+got.SentinelPassword, ":") != c.oracle {
 			t.Errorf("%s: %+v", name, got)
 		}
 	}

@@ -22,7 +22,7 @@ func (e *env) topology() bool {
 	case sentinels != "":
 		e.config.Topology, e.config.MasterName = Sentinel, master
 		e.config.Addresses = e.addresses("REDIS_SENTINEL_ADDRS", sentinels, sentinelPort)
-		e.config.SentinelUsername, e.config.SentinelPassword = e.get("REDIS_SENTINEL_USERNAME"), e.getenv("REDIS_SENTINEL_PASSWORD")
+		e.sentinelUser()
 		if master == "" {
 			e.fault(&EnvError{"REDIS_SENTINEL_MASTER", "is not set", "the name under which the Sentinels watch the master", "mymaster"})
 		}
@@ -35,6 +35,11 @@ func (e *env) topology() bool {
 		return false
 	}
 	return true
+}
+
+// sentinelUser reads what no URL has: its user and password are those of the master.
+func (e *env) sentinelUser() {
+	e.config.SentinelUsername, e.config.SentinelPassword = e.get("REDIS_SENTINEL_USERNAME"), e.secret("REDIS_SENTINEL_PASSWORD")
 }
 
 // addresses splits a list, adding the port where there is none.

@@ -140,7 +140,12 @@ func TestSecretsComeFromFilesAndNeverFromBoth(t *testing.T) {
 	if err := os.WriteFile(path, []byte("0123456789abcdef0123\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	c, err := Load(env("ADMIN_TOKEN_FILE", path, "REDIS_PASSWORD_FILE", path))
+	for _, v := range Variables() { // REDIS_URL has its password in REDIS_PASSWORD_FILE when it is given as REDIS_HOST
+		if v.Secret && !v.File && v.Name != "REDIS_URL" {
+			t.Errorf("%s cannot come from a file", v.Name)
+		}
+	}
+	c, err := Load(env("ADMIN_TOKEN_FILE", path, "REDIS_PASSWORD_FILE", path, "REDIS_SENTINEL_PASSWORD_FILE", path))
 	if err != nil || c.AdminToken != "0123456789abcdef0123" || c.Redis.Password != c.AdminToken {
 		t.Errorf("got %+v, %v", c, err)
 	}
@@ -154,9 +159,11 @@ func TestSecretsComeFromFilesAndNeverFromBoth(t *testing.T) {
 	if _, err := Load(env("ADMIN_TOKEN_FILE", path, "ADMIN_TOKEN", "0123456789abcdef0123")); len(Faults(err)) != 1 {
 		t.Errorf("both set: got %v", err)
 	}
-	_, err = Load(env("REDIS_PASSWORD_FILE", path+"-absent"))
-	if f := Faults(err); len(f) != 1 || f[0].Variable != "REDIS_PASSWORD_FILE" {
-		t.Errorf("absent file: got %v", err)
+	for _, name := range []string{"REDIS_PASSWORD_FILE", "REDIS_SENTINEL_PASSWORD_FILE"} {
+		_, err = Load(env(name, path+"-absent"))
+		if f := Faults(err); len(f) != 1 || f[0].Variable != name {
+			t.Errorf("absent file: got %v", err)
+		}
 	}
 }
 
@@ -184,7 +191,7 @@ func TestTokensAreRequiredOffLoopback(t *testing.T) {
 
 // What "qadash config" and errors show ends up in tickets and chats.
 func TestSecretsAreNeverShown(t *testing.T) {
-	e := env("REDIS_PASSWORD", "hunter22", "ADMIN_TOKEN", "hunter22hunter22hunter22", "REDIS_URL", "redis://me:hunter22@h:1/0?password=hunter22",
+	e := env("REDIS_PASSWORD", "hunter22", "REDIS_SENTINEL_PASSWORD", "hunter22", "ADMIN_TOKEN", "hunter22hunter22hunter22", "REDIS_URL", "redis://me:hunter22@h:1/0?password=hunter22",
 		"DATABASE_URL", "postgres://me:hunter22@h/db?sslpassword=hunter22")
 	var b strings.Builder
 	if err := Print(&b, e); err != nil {

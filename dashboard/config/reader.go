@@ -216,6 +216,7 @@ func (r *reader) redis() Redis {
 	username := r.plain("REDIS_USERNAME")
 	r.number("REDIS_TRACKING_TABLE_MAX_KEYS", 1, 1<<40) // the library reads it again
 	r.word("REDIS_UNTRACKED", "ttl", "validated")
+	r.secret("REDIS_SENTINEL_PASSWORD")
 	return Redis{
 		URL: r.redisURL("REDIS_URL"), Host: host, Port: r.number("REDIS_PORT", 1, 65535), Username: username,
 		Password: r.redisPassword("REDIS_PASSWORD"), DB: r.number("REDIS_DB", 0, 1023),

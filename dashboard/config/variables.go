@@ -64,7 +64,7 @@ var variables = []Variable{
 	{Name: "REDIS_SENTINEL_ADDRS", Form: formAddrs, Example: "s1:26379,s2:26379", Meaning: "Sentinels that know the master, instead of REDIS_HOST."},
 	{Name: "REDIS_SENTINEL_MASTER", Form: "text", Example: "mymaster", Meaning: "Name under which the Sentinels watch the master; required with REDIS_SENTINEL_ADDRS."},
 	{Name: "REDIS_SENTINEL_USERNAME", Form: "a user name", Example: "qadash", Meaning: "ACL user of the Sentinels."},
-	{Name: "REDIS_SENTINEL_PASSWORD", Form: "text", Example: "s3cret", Secret: true, Meaning: "Password of the Sentinels."},
+	{Name: "REDIS_SENTINEL_PASSWORD", Form: "text", Example: "s3cret", Secret: true, File: true, Meaning: "Password of the Sentinels."},
 	{Name: "REDIS_CLUSTER_ADDRS", Form: formAddrs, Example: "n1:6379,n2:6379", Meaning: "Some nodes of a Redis Cluster, instead of REDIS_HOST."},
 	{Name: "REDIS_TLS", Form: "true or false", Example: "true", Meaning: "Encrypted connection; true when one of the next is set."},
 	{Name: "REDIS_TLS_CA_FILE", Form: "the path of a readable file", Example: "/etc/ssl/redis-ca.pem", Meaning: "Certificates that may sign the server's."},

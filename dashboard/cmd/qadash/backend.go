@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -87,11 +88,19 @@ func (b *backend) addCache(ctx context.Context, c config.Config, log *slog.Logge
 		return viewErr
 	}
 	b.view, b.closers = view, append(b.closers, view.close)
-	b.line = "memory and Redis at " + redis.Address
+	b.line = "memory and Redis at " + addressOf(redis)
 	if !b.connected() {
-		b.line = "memory alone until Redis appears at " + redis.Address
+		b.line = "memory alone until Redis appears at " + addressOf(redis)
 	}
 	return err
+}
+
+// addressOf names the servers of a configuration.
+func addressOf(c redistier.Config) string {
+	if len(c.Addresses) > 0 {
+		return strings.Join(c.Addresses, ", ")
+	}
+	return c.Address
 }
 
 // keyRing reads the keys that values are encrypted with; nil for none.

@@ -156,7 +156,7 @@ func (v *cacheView) Overview() dashboard.CacheOverview {
 	v.mu.Unlock()
 	h := v.cache.Health()
 	o := dashboard.CacheOverview{
-		Instance: v.name, Redis: h.Remote, Address: v.redis.Address, Namespace: v.config.Namespace, Since: v.since, Mode: h.Mode,
+		Instance: v.name, Redis: h.Remote, Address: addressOf(v.redis), Namespace: v.config.Namespace, Since: v.since, Mode: h.Mode,
 		CoherentMS: h.CoherentFor.Milliseconds(), MaxStalenessMS: v.staleness().Milliseconds(),
 		MemoryEntries: stats.MemoryEntries, MemoryBytes: stats.MemoryBytes, MemoryLimit: v.config.MemoryBytes,
 		MemoryEvictions: stats.MemoryEvictions, Pending: h.Pending,

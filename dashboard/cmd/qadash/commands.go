@@ -12,6 +12,7 @@ import (
 
 	"github.com/larder-go/larder/dashboard"
 	"github.com/larder-go/larder/dashboard/config"
+	"github.com/larder-go/larder/redistier"
 )
 
 // seed fills an empty database.
@@ -65,6 +66,10 @@ func printConfig(_ context.Context, args []string, s streams) error {
 	c, err := config.Load(s.env)
 	if err != nil {
 		return err
+	}
+	redis := redistier.FromGetenv(func(name string) string { value, _ := s.env(name); return value })
+	if err := redis.Validate(); err != nil && c.Cache.Enabled {
+		return &configError{err}
 	}
 	if _, err := keyRing(c.Cache); err != nil {
 		return err

@@ -102,6 +102,30 @@ func getPage(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(os.WriteFile(ts.MkAbs("page"), body, 0o600))
 }
 
+// A bad value ends every command that reads it with a code of its own, and names
+// the variable, the form and an example.
+func TestABadVariableExitsWith2(t *testing.T) {
+	for variable, value := range map[string]string{
+		"ADDR": "8000", "CACHE_TTL_LONG": "soon", "REDIS_PORT": "many", "REDIS_TLS": "maybe", "REDIS_SENTINEL_MASTER": "m",
+		"CACHE_KEY_FILE": "/nowhere", "REDIS_PASSWORD_FILE": "/nowhere", "DATABASE_URL": "mysql://h/db",
+	} {
+		t.Run(variable, func(t *testing.T) {
+			t.Setenv(variable, value) // the cache takes the REDIS_ variables of the process
+			for _, name := range []string{"serve", "config"} {
+				var errs lockedBuffer
+				env := func(name string) (string, bool) {
+					v, ok := map[string]string{"ADDR": "127.0.0.1:0", "DATABASE_URL": "sqlite:" + filepath.Join(t.TempDir(), "q.db"), variable: value}[name]
+					return v, ok
+				}
+				code := run(t.Context(), []string{name}, streams{out: io.Discard, err: &errs, env: env})
+				if said := errs.String(); code != exitUsage || !strings.Contains(said, variable) || !strings.Contains(said, "example") {
+					t.Errorf("%s: %s ends with %d: %s", value, name, code, said)
+				}
+			}
+		})
+	}
+}
+
 // The first thing on a machine with something else on the port: a clear line,
 // not a stack.
 func TestAPortInUseIsSaid(t *testing.T) {
