@@ -63,9 +63,15 @@ document.addEventListener('htmx:afterSettle', () => { const n = $('#upload [role
 $('.bar [aria-current]')?.scrollIntoView({ block: 'nearest', inline: 'center' });
 
 // Dialogs are also pages of their own: a fragment shows them where there is no script.
+// What takes the keys first is named by data-focus: autofocus would be tried when the page loads.
 document.addEventListener('click', e => {
   const opener = e.target.closest('[data-dialog]'), closer = e.target.closest('[data-close]');
-  if (opener) { e.preventDefault(); $('#' + opener.dataset.dialog).showModal(); }
+  if (opener) {
+    e.preventDefault();
+    const dialog = $('#' + opener.dataset.dialog);
+    dialog.showModal();
+    $('[data-focus]', dialog)?.focus();
+  }
   if (closer) { e.preventDefault(); closer.closest('dialog').close(); }
 });
 
