@@ -36,6 +36,33 @@ func newServer(o Options) *Server {
 	return New(o)
 }
 
+// serve runs s on a free port until end is called; served tells how it ended.
+func serve(t *testing.T, s *Server) (address string, end context.CancelFunc, served <-chan error) {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, end := context.WithCancel(t.Context())
+	result := make(chan error, 1)
+	go func() { result <- s.Serve(ctx, listener) }()
+	return listener.Addr().String(), end, result
+}
+
+// say sends raw bytes on a connection that reads nothing.
+func say(t *testing.T, address, request string) net.Conn {
+	t.Helper()
+	conn, err := net.Dial("tcp", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close() })
+	if _, err := io.WriteString(conn, request); err != nil {
+		t.Fatal(err)
+	}
+	return conn
+}
+
 func get(h http.Handler, path string) *httptest.ResponseRecorder {
 	w := httptest.NewRecorder()
 	h.ServeHTTP(w, httptest.NewRequest("GET", path, nil))
@@ -77,17 +104,11 @@ func TestTheEndWaitsForRunningRequests(t *testing.T) {
 		<-release
 		_, _ = io.WriteString(w, "done")
 	})})
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, end := context.WithCancel(t.Context())
-	served := make(chan error, 1)
-	go func() { served <- s.Serve(ctx, listener) }()
+	address, end, served := serve(t, s)
 	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
 	answered := make(chan string, 1)
 	go func() {
-		response, err := client.Get("http://" + listener.Addr().String() + "/slow")
+		response, err := client.Get("http://" + address + "/slow")
 		if err != nil {
 			answered <- err.Error()
 			return
@@ -119,21 +140,8 @@ func TestARequestThatDoesNotEndIsCutOff(t *testing.T) {
 		close(entered)
 		<-r.Context().Done()
 	})})
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, end := context.WithCancel(t.Context())
-	served := make(chan error, 1)
-	go func() { served <- s.Serve(ctx, listener) }()
-	conn, err := net.Dial("tcp", listener.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
-	if _, err := io.WriteString(conn, "GET /hang HTTP/1.1\r\nHost: x\r\n\r\n"); err != nil {
-		t.Fatal(err)
-	}
+	address, end, served := serve(t, s)
+	say(t, address, "GET /hang HTTP/1.1\r\nHost: x\r\n\r\n")
 	<-entered
 	end()
 	if err := <-served; err != nil {
