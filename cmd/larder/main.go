@@ -22,7 +22,13 @@ func main() {
 	defer stop()
 	s := streams{in: os.Stdin, out: os.Stdout, err: os.Stderr, getenv: os.Getenv}
 	s.asks, s.draws = isTerminal(os.Stdin), isTerminal(os.Stderr)
-	s.colors = isTerminal(os.Stdout) && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
+	s.colors = isTerminal(os.Stdout) && wantsColors(os.Getenv)
+	if isTerminal(os.Stdout) {
+		s.out = harmless{os.Stdout}
+	}
+	if s.draws {
+		s.err = harmless{os.Stderr}
+	}
 	os.Exit(run(ctx, os.Args[1:], s))
 }
 
@@ -50,6 +56,11 @@ type streams struct {
 func isTerminal(f *os.File) bool {
 	info, err := f.Stat()
 	return err == nil && info.Mode()&os.ModeCharDevice != 0
+}
+
+// wantsColors honours no-color.org and terminals that know none.
+func wantsColors(getenv func(string) string) bool {
+	return getenv("NO_COLOR") == "" && getenv("TERM") != "dumb"
 }
 
 // run carries out one command line and returns the exit code.

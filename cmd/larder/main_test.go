@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -10,6 +9,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+	"go.uber.org/goleak"
 
 	"github.com/larder-go/larder"
 	"github.com/larder-go/larder/larderhttp"
@@ -25,11 +26,49 @@ import (
 	"github.com/larder-go/larder/redistier"
 )
 
-func TestMain(m *testing.M) { testscript.Main(m, map[string]func(){"larder": main}) }
+func TestMain(m *testing.M) { testscript.Main(leakless{m}, map[string]func(){"larder": main}) }
+
+// leakless looks for goroutines that the tests have left.
+type leakless struct{ m *testing.M }
+
+// Run implements what testscript takes for a *testing.M.
+func (l leakless) Run() int {
+	code := l.m.Run()
+	if code == 0 {
+		if err := goleak.Find(); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
+	}
+	return code
+}
 
 // TestScripts runs every script against servers of its own.
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{Dir: "testdata/script", Setup: setup, Cmds: commands})
+}
+
+// TestEveryCommandHasAScript: none is left to be tried by its users first.
+func TestEveryCommandHasAScript(t *testing.T) {
+	files, err := filepath.Glob("testdata/script/*.txtar")
+	if err != nil {
+		t.Fatal(err)
+	}
+	run := map[string]bool{}
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range regexp.MustCompile(`(?m)^(?:exec|exits 0) larder ([a-z]+)`).FindAllSubmatch(text, -1) {
+			run[string(m[1])] = true
+		}
+	}
+	for _, c := range new(app).root().Commands() {
+		if !run[c.Name()] {
+			t.Errorf("no script runs larder %s to a success", c.Name())
+		}
+	}
 }
 
 // TestTopologies runs the scripts that hold on every arrangement of servers.
@@ -263,56 +302,4 @@ func publishRanking(ts *testscript.TestScript, _ bool, _ []string) {
 
 func keyFile(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte("k1:"+strings.Repeat("A", 43)+"=\n"), 0o600))
-}
-
-// TestCounterIsDrawnOnTerminalsOnly: what a pipe or a log file gets is free of
-// control characters.
-func TestCounterIsDrawnOnTerminalsOnly(t *testing.T) {
-	for _, draws := range []bool{false, true} {
-		var talk bytes.Buffer
-		a := &app{streams: streams{err: &talk, draws: draws}}
-		c := a.count("names")
-		c.last = c.last.Add(-time.Second)
-		c.add(7)
-		c.end()
-		if got := talk.String(); strings.Contains(got, "7 names") != draws || strings.Contains(got, "\x1b") != draws {
-			t.Errorf("draws %v: %q", draws, got)
-		}
-	}
-}
-
-func TestColors(t *testing.T) {
-	with, without := &app{streams: streams{colors: true}}, &app{}
-	if got := with.paint("failed"); got != "\x1b[31mfailed\x1b[0m" {
-		t.Errorf("painted %q", got)
-	}
-	for _, a := range []*app{with, without} {
-		if got := a.paint("absent"); got != "absent" {
-			t.Errorf("painted %q", got)
-		}
-	}
-	if got := without.paint("failed"); got != "failed" {
-		t.Errorf("painted %q without colors", got)
-	}
-}
-
-func TestQuantities(t *testing.T) {
-	for n, want := range map[int64]string{0: "0 B", 1023: "1023 B", 1024: "1.0 KiB", 1536: "1.5 KiB", 5 << 30: "5.0 GiB", 3 << 50: "3072.0 TiB"} {
-		if got := bytesText(n); got != want {
-			t.Errorf("%d is %q, want %q", n, got, want)
-		}
-	}
-	for d, want := range map[time.Duration]string{-1: "-", 1500: "2µs", 1234567: "1ms", 1234567890: "1.2s", 90*time.Second + 400*time.Millisecond: "1m30s"} {
-		if got := short(d); got != want {
-			t.Errorf("%d is %q, want %q", d, got, want)
-		}
-	}
-	for name, want := range map[string]string{"suite:1": "suite", "a:b:c": "a", "bare": "bare"} {
-		if got := keyspaceOf(name, 1); got != want {
-			t.Errorf("%s is of %q, want %q", name, got, want)
-		}
-	}
-	if got := keyspaceOf("dashboard:trends:7", 2); got != "dashboard:trends" {
-		t.Errorf("two words: %q", got)
-	}
 }

@@ -44,14 +44,14 @@ func (c *counter) add(n int) {
 	c.n += n
 	if c.app.draws && time.Since(c.last) > 250*time.Millisecond {
 		c.last = time.Now()
-		fmt.Fprintf(c.app.err, "\r\x1b[K%d %s", c.n, c.what)
+		draw(c.app.err, "\r\x1b[K%d %s", c.n, c.what)
 	}
 }
 
 // end takes the drawing away.
 func (c *counter) end() {
 	if c.app.draws {
-		fmt.Fprint(c.app.err, "\r\x1b[K")
+		draw(c.app.err, "\r\x1b[K")
 	}
 }
 

@@ -19,6 +19,9 @@ func (a *app) statsCommand() *cobra.Command {
 		Long: "Servers with their memory, evictions, hits and clients; the processes that may serve from memory; entries by\n" +
 			"keyspace, from a part of the names. Hits in the memory of programs are theirs to count: see their metrics.",
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if sample < 0 || words < 1 {
+				return usage("--sample %d is below 0, or --words %d below 1", sample, words)
+			}
 			return a.inspect(cmd.Context(), func(i *redistier.Inspector) error { return a.stats(cmd.Context(), i, sample, words) })
 		},
 	}

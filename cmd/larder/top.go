@@ -22,8 +22,11 @@ func (a *app) topCommand() *cobra.Command {
 			"invalidated most often meanwhile, which are those that a cache helps least; then those that all programs together read\n" +
 			"most in this minute and the one before. On a terminal the screen is redrawn.",
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if every < 100*time.Millisecond {
+			switch {
+			case every < 100*time.Millisecond:
 				return usage("--interval %v is below 100ms", every)
+			case rows < 0:
+				return usage("--rows %d is below 0", rows)
 			}
 			return a.inspect(cmd.Context(), func(i *redistier.Inspector) error { return a.top(cmd.Context(), i, every, count, rows) })
 		},
@@ -146,7 +149,7 @@ func (a *app) screen(before, now []redistier.Server, every time.Duration, change
 		return a.document(r)
 	}
 	if a.draws && a.colors {
-		fmt.Fprint(a.out, "\x1b[H\x1b[2J")
+		draw(a.out, "\x1b[H\x1b[2J")
 	}
 	lines := [][]string{{"SERVER", "COMMANDS/S", "HITS/S", "MISSES/S", "EVICTED/S", "MEMORY", "CLIENTS"}}
 	for _, s := range r.Servers {

@@ -1,0 +1,91 @@
+package main
+
+import (
+	"bytes"
+	"strings"
+	"testing"
+	"time"
+)
+
+// TestCounterIsDrawnOnTerminalsOnly: what a pipe or a log file gets is free of
+// control characters.
+func TestCounterIsDrawnOnTerminalsOnly(t *testing.T) {
+	for _, draws := range []bool{false, true} {
+		var talk bytes.Buffer
+		a := &app{streams: streams{err: &talk, draws: draws}}
+		c := a.count("names")
+		c.last = c.last.Add(-time.Second)
+		c.add(7)
+		c.end()
+		if got := talk.String(); strings.Contains(got, "7 names") != draws || strings.Contains(got, "\x1b") != draws {
+			t.Errorf("draws %v: %q", draws, got)
+		}
+	}
+}
+
+func TestColors(t *testing.T) {
+	with, without := &app{streams: streams{colors: true}}, &app{}
+	if got := with.paint("failed"); got != "\x1b[31mfailed\x1b[0m" {
+		t.Errorf("painted %q", got)
+	}
+	for _, a := range []*app{with, without} {
+		if got := a.paint("absent"); got != "absent" {
+			t.Errorf("painted %q", got)
+		}
+	}
+	if got := without.paint("failed"); got != "failed" {
+		t.Errorf("painted %q without colors", got)
+	}
+	for _, c := range []struct {
+		noColor, term string
+		want          bool
+	}{{"", "xterm", true}, {"1", "xterm", false}, {"", "dumb", false}} {
+		env := map[string]string{"NO_COLOR": c.noColor, "TERM": c.term}
+		if got := wantsColors(func(name string) string { return env[name] }); got != c.want {
+			t.Errorf("%+v: colors %v", c, got)
+		}
+	}
+}
+
+// TestTerminalsShowWhatTheyWouldObey: names and values are anybody's text, and what
+// it makes a terminal do deceives whoever looks.
+func TestTerminalsShowWhatTheyWouldObey(t *testing.T) {
+	for text, want := range map[string]string{
+		"suite:42\tfresh\nü€😀":            "suite:42\tfresh\nü€😀",
+		"\x1b[32mfresh\x1b[0m":            "\x1b[32mfresh\x1b[0m", // colors of this program
+		"a\x1b[2Jb\x1b[8mc\x1b]0;title\a": `a\x1b[2Jb\x1b[8mc\x1b]0;title\x07`,
+		"over\rwritten\b\x7f":             `over\x0dwritten\x08\x7f`,
+		"\u009b2J \x9b2J \xff":            `\xc2\x9b2J \x9b2J \xff`,
+		"invoice\u202efdp.exe":            `invoice\xe2\x80\xaefdp.exe`,
+	} {
+		var shown bytes.Buffer
+		if n, err := (harmless{&shown}).Write([]byte(text)); n != len(text) || err != nil || shown.String() != want {
+			t.Errorf("%q is shown as %q, want %q; %d, %v", text, shown.String(), want, n, err)
+		}
+	}
+	var drawn bytes.Buffer
+	if draw(harmless{&drawn}, "\r\x1b[K%d names", 7); drawn.String() != "\r\x1b[K7 names" {
+		t.Errorf("drawn %q", drawn.String())
+	}
+}
+
+func TestQuantities(t *testing.T) {
+	for n, want := range map[int64]string{0: "0 B", 1023: "1023 B", 1024: "1.0 KiB", 1536: "1.5 KiB", 5 << 30: "5.0 GiB", 3 << 50: "3072.0 TiB"} {
+		if got := bytesText(n); got != want {
+			t.Errorf("%d is %q, want %q", n, got, want)
+		}
+	}
+	for d, want := range map[time.Duration]string{-1: "-", 1500: "2µs", 1234567: "1ms", 1234567890: "1.2s", 90*time.Second + 400*time.Millisecond: "1m30s"} {
+		if got := short(d); got != want {
+			t.Errorf("%d is %q, want %q", d, got, want)
+		}
+	}
+	for name, want := range map[string]string{"suite:1": "suite", "a:b:c": "a", "bare": "bare"} {
+		if got := keyspaceOf(name, 1); got != want {
+			t.Errorf("%s is of %q, want %q", name, got, want)
+		}
+	}
+	if got := keyspaceOf("dashboard:trends:7", 2); got != "dashboard:trends" {
+		t.Errorf("two words: %q", got)
+	}
+}
