@@ -177,3 +177,17 @@ func TestPackageNames(t *testing.T) {
 		}
 	}
 }
+
+// TestPackagesLookForLeaks: a goroutine that is left behind fails the tests of its
+// package. Benchmarks, the files of deployment and the codec start none.
+func TestPackagesLookForLeaks(t *testing.T) {
+	for dir, names := range imports(t) {
+		pkg, tests := strings.CutSuffix(dir, "_test")
+		if !tests || within(pkg, "bench") || pkg == "deploy" || pkg == "msgpack" {
+			continue
+		}
+		if !slices.Contains(names, "go.uber.org/goleak") && !slices.Contains(names, module+"/dashboard/internal/browsertest") {
+			t.Errorf("the tests of %s do not look for goroutines that are left", pkg)
+		}
+	}
+}

@@ -4,9 +4,11 @@ package browsertest
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -21,6 +23,7 @@ import (
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/cdproto/target"
 	"github.com/chromedp/chromedp"
+	"go.uber.org/goleak"
 )
 
 // Browser is a headless Chromium on the pages of a store. At the end of its
@@ -34,13 +37,21 @@ type Browser struct {
 	faults []string
 }
 
-// Tests runs the tests of a program and ends the Chromium that they shared.
+// Tests runs the tests of a program, ends the Chromium that they shared, and looks
+// for goroutines that are left.
 type Tests struct{ M interface{ Run() int } }
 
-// Run implements what goleak and testscript take for a *testing.M.
+// Run implements what testscript takes for a *testing.M.
 func (t Tests) Run() int {
-	defer chromium.end()
-	return t.M.Run()
+	code := t.M.Run()
+	chromium.end()
+	if code == 0 {
+		if err := goleak.Find(); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
+	}
+	return code
 }
 
 // process is the Chromium of a test program: starting one takes longer than most
