@@ -33,8 +33,9 @@ var targetWords = map[targetKind]string{
 
 // Strict, given to [Cache.Invalidate] beside what to invalidate, makes it
 // return only when reads served from memory see the change too, in every
-// process, also those that join a flight. It takes about two round trips while
-// all processes answer, otherwise a little more than [Options.MaxStaleness].
+// process, also those that join a flight. It takes a little more than
+// [Options.MaxStaleness]; with [Options.AcknowledgedStrict] about two round trips
+// while all processes answer.
 var Strict = Target{kind: targetStrict}
 
 // Tag names all entries that depend on tag, in every process.

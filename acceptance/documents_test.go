@@ -147,6 +147,7 @@ const preamble = `package fragment
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -155,6 +156,7 @@ import (
 
 	"github.com/larder-go/larder"
 	"github.com/larder-go/larder/larderhttp"
+	"github.com/larder-go/larder/outbox"
 	"github.com/larder-go/larder/redistier"
 )
 
@@ -164,13 +166,15 @@ var (
 	ctx       context.Context
 	cache     *larder.Cache
 	suites    *larder.Keyspace[int64, Suite]
+	products  *larder.Keyspace[int64, Suite]
 	loadSuite larder.Loader[int64, Suite]
+	db        *sql.DB
 	request   *http.Request
 	response  http.ResponseWriter
 	err       error
 )
 
-var _, _, _, _, _, _ = errors.New, fmt.Sprint, slog.Default, time.Second, redistier.FromEnv, larderhttp.Set
+var _, _, _, _, _, _, _ = errors.New, fmt.Sprint, slog.Default, time.Second, redistier.FromEnv, larderhttp.Set, outbox.New
 
 func fragment() {
 `
@@ -178,7 +182,7 @@ func fragment() {
 // exports returns the files with the types of all packages that documents use.
 func exports(t *testing.T) types.Importer {
 	t.Helper()
-	out, err := goCommand(root, "list", "-export", "-deps", "-json=ImportPath,Export", "./redistier", "./lardertest", "./larderhttp").Output()
+	out, err := goCommand(root, "list", "-export", "-deps", "-json=ImportPath,Export", "./redistier", "./lardertest", "./larderhttp", "./outbox").Output()
 	check(t, err)
 	files := map[string]string{}
 	for d := json.NewDecoder(strings.NewReader(string(out))); ; {
@@ -235,5 +239,24 @@ func TestReadmeExampleRuns(t *testing.T) {
 	}
 	if string(out) != blocks[1][2] {
 		t.Errorf("the program of README.md prints\n%s\nnot\n%s", out, blocks[1][2])
+	}
+}
+
+// What is said of the others is said of the versions that the benchmarks run.
+func TestComparisonIsOfTheVersionsMeasured(t *testing.T) {
+	page, err := os.ReadFile(filepath.Join(root, "docs", "comparison.md"))
+	check(t, err)
+	modules, err := os.ReadFile(filepath.Join(root, "bench", "go.mod"))
+	check(t, err)
+	head := regexp.MustCompile(`(?m)^\| \| Larder \|.*$`).FindString(string(page))
+	others := regexp.MustCompile(`\| ([a-z/-]+) (\d+\.\d+\.\d+) `).FindAllStringSubmatch(head, -1)
+	if len(others) < 8 {
+		t.Fatalf("%d others in %q", len(others), head)
+	}
+	for _, m := range others {
+		required := regexp.MustCompile(`(?m)^\s\S*/` + regexp.QuoteMeta(m[1]) + `(?:/\S+)? v` + regexp.QuoteMeta(m[2]) + `\b`)
+		if !required.Match(modules) {
+			t.Errorf("docs/comparison.md is about %s %s, which bench/go.mod does not require", m[1], m[2])
+		}
 	}
 }
