@@ -26,6 +26,11 @@ const hashMark = '~'
 // become %XX. Different texts give different segments. It allocates only when
 // dst must grow.
 func AppendSegment(dst []byte, text string) []byte {
+	plain := 0
+	for plain < len(text) && isPlain[text[plain]] {
+		plain++
+	}
+	dst, text = append(dst, text[:plain]...), text[plain:]
 	for len(text) > 0 {
 		r, size := utf8.DecodeRuneInString(text)
 		if escaped(r, size) {
@@ -50,6 +55,14 @@ func escaped(r rune, size int) bool {
 	}
 	return false
 }
+
+// isPlain tells the ASCII characters that are not escaped.
+var isPlain = func() (plain [256]bool) {
+	for c := range rune(utf8.RuneSelf) {
+		plain[c] = !escaped(c, 1)
+	}
+	return plain
+}()
 
 func appendEscape(dst []byte, b byte) []byte {
 	const hex = "0123456789ABCDEF"
