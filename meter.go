@@ -83,18 +83,25 @@ func (c *Cache) send(ctx context.Context, ops []Op, replies []Reply) {
 	sent := clock.Now()
 	c.remote.Do(ctx, ops, replies)
 	took := elapsed(sent)
-	var n [meteredOps]uint64
+	var all, good [meteredOps]uint64
 	for i := range ops {
 		kind := ops[i].Kind
 		if int(kind) >= meteredOps || opNames[kind] == "" {
 			kind = opOther
 		}
-		n[kind]++
-		c.meter.count(kind, replies[i].Err)
+		all[kind]++
+		if err := replies[i].Err; err != nil {
+			c.meter.count(kind, err)
+		} else {
+			good[kind]++
+		}
 	}
-	for kind := range n {
-		if n[kind] > 0 {
-			c.meter[kind].took.ObserveN(took, n[kind])
+	for kind := range all {
+		if good[kind] > 0 {
+			c.meter[kind].ended[callOK].Add(good[kind])
+		}
+		if all[kind] > 0 {
+			c.meter[kind].took.ObserveN(took, all[kind])
 		}
 	}
 }
