@@ -3,6 +3,7 @@ package larder
 import (
 	"context"
 	"errors"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -37,7 +38,7 @@ func (p *pauses) add(key string, until int64, err error) {
 	if len(p.byKey) >= pausesKept {
 		p.sweep()
 	}
-	p.byKey[key] = pause{until: until, err: err}
+	p.byKey[strings.Clone(key)] = pause{until: until, err: err}
 	p.count.Store(int64(len(p.byKey)))
 }
 

@@ -6,7 +6,6 @@ import (
 	"runtime/debug"
 
 	"github.com/larder-go/larder/internal/clock"
-	"github.com/larder-go/larder/internal/flight"
 )
 
 // BatchLoader reads several keys from their source at once. Keys that its
@@ -37,52 +36,73 @@ type batch[K comparable, V any] struct {
 	k      *Keyspace[K, V]
 	load   BatchLoader[K, V]
 	heats  bool // the reads count for HotKeys
+	began  int64
 	config readConfig
-	leads  []*member[K, V] // flights this batch leads
-	joins  []*member[K, V] // flights of others
 	values map[K]V
 	over   error // set: nothing more is begun
 	failed []KeyError
+	counts [sources]uint64 // answers that the keyspace has not counted yet
+	left   int             // how many keys may still need a seat
 
-	rest       []member[K, V]  // not used yet
-	left       int             // how many keys may still need one
+	seats      []seat[K, V]    // keys whose flights this batch leads
+	leads      []*member[K, V] // of these, whom Redis has no value for
+	joins      []*member[K, V] // keys whose flights others lead
 	refreshing []*member[K, V] // of values that were served stale
+
+	known bool // somebody else may know a flight of seats
+
+	names   []byte            // the entries of seats
+	needs   *needs            // of the last seat
+	stripes map[string]*needs // of others, by the namespace
+	asking  request[K, V]     // of a key, where their needs differ
+	rest    []member[K, V]    // see next
+	chunk   int               // how many were made at once
 }
 
 func (b *batch[K, V]) get(ctx context.Context, keys []K, opts []ReadOption) (map[K]V, error) {
 	k, now := b.k, clock.Now()
-	b.config, b.values, b.left = k.readConfig(now, opts), make(map[K]V, len(keys)), len(keys)
-	seen := make(map[K]struct{}, len(keys))
+	b.began, b.config, b.values, b.left = now, k.readConfig(now, opts), make(map[K]V, len(keys)), len(keys)
 	refused := k.usable(ctx, b.load == nil)
 	b.over = refused
-	hits := 0
-	for _, key := range keys {
-		if _, twice := seen[key]; twice {
+	seen, finished := borrowKeySet(len(keys)), false
+	defer func() {
+		seen.giveBack()
+		if !finished { // the loader, the codec or an option panicked: nobody may wait for us
+			b.quit()
+		}
+	}()
+	hits, slow := 0, 0
+	for i, key := range keys {
+		hash := k.hash(key)
+		if b.left--; !firstOfKind(seen, keys, i, hash) {
 			continue
 		}
-		seen[key] = struct{}{}
 		if b.over != nil {
 			b.fail(key, b.over)
+			slow++
 			continue
 		}
-		hash := k.hash(key)
 		if e := k.remembered(key, hash, now, b.config.floor); e != nil {
-			k.stats.memoryHits.Add(hash)
 			hits++
 			b.add(key, e.value, e.negative)
 			continue
 		}
+		slow++
 		if e := k.overdue(key, hash, now, b.config.floor); e != nil {
 			b.addLate(e, now)
 			continue
 		}
-		if b.enlist(key, hash); len(b.leads)+len(b.joins) == batchKeys {
+		if b.enlist(key, hash); len(b.seats)+len(b.joins) == batchKeys {
 			b.flush(ctx)
 			b.over = k.usable(ctx, false)
 		}
 	}
 	b.flush(ctx)
-	if slow := len(seen) - hits; slow > 0 {
+	finished = true
+	if hits > 0 {
+		k.stats.memoryHits.AddN(uint64(now), uint64(hits))
+	}
+	if slow > 0 {
 		k.stats.slowReads.ObserveN(elapsed(now), uint64(slow))
 	}
 	switch {
@@ -120,13 +140,12 @@ func (b *batch[K, V]) refresh(key K, hash uint64) {
 	}
 }
 
-// member is one key of a batch.
+// member is one key of a batch, or of a refresh, with all that a load needs.
 type member[K comparable, V any] struct {
 	candidate[K, V]
 	req   request[K, V]
 	seen  look
-	own   flight.Flight[guard, outcome[V]] // f, if the batch leads it
-	f     *flight.Flight[guard, outcome[V]]
+	f     *flightOf[K, V]
 	place int
 	o     outcome[V]
 	ended bool
@@ -147,68 +166,27 @@ func (b *batch[K, V]) fail(key K, err error) {
 	b.failed = append(b.failed, KeyError{Key: key, Err: err})
 }
 
-// member returns a new member: they are allocated by up to 32.
-func (b *batch[K, V]) member() *member[K, V] {
-	if len(b.rest) == 0 {
-		b.rest = make([]member[K, V], max(1, min(b.left, 32)))
-	}
-	m := &b.rest[0]
-	b.rest = b.rest[1:]
-	b.left--
-	m.r, m.l = &m.req, &m.seen
-	return m
-}
-
-// enlist joins or leads the flight of a key that is not in memory.
-func (b *batch[K, V]) enlist(key K, hash uint64) {
-	m := b.member()
-	if err := b.k.request(m.r, key, hash, b.config); err != nil {
-		b.fail(key, err)
-		return
-	}
-	if b.heats {
-		b.k.heated(key, hash, 1)
-	}
-	var leads bool
-	m.f, m.place, leads = b.k.flights.Join(key, hash, func() *flight.Flight[guard, outcome[V]] {
-		return m.own.Begin(m.r.guard(b.k.cache))
-	})
-	if leads {
-		b.leads = append(b.leads, m)
-	} else {
-		b.k.stats.localWaits.Add()
-		b.joins = append(b.joins, m)
-	}
-}
-
 // run looks, acquires, loads and fills for all flights the batch leads, then
 // waits for those of others.
 func (b *batch[K, V]) run(ctx context.Context) {
-	done := false
-	defer func() {
-		if !done { // a panic of the loader or the codec: nobody may wait for us
-			b.quit()
-		}
-	}()
 	var waiting []*member[K, V]
-	if len(b.leads) > 0 {
+	if len(b.seats) > 0 {
 		var loading []*member[K, V]
 		loading, waiting = b.consult(ctx)
 		b.loadAll(ctx, loading)
 	}
-	done = true
 	b.finish(ctx, waiting, true)
 	b.finish(ctx, b.joins, false)
-	clear(b.leads) // what they hold is let go before the next ones are enlisted
-	clear(b.joins)
-	b.leads, b.joins = b.leads[:0], b.joins[:0]
+	b.letGo()
 }
 
 // quit gives up all flights of the batch.
 func (b *batch[K, V]) quit() {
-	for _, m := range b.leads {
-		b.k.flights.Remove(m.r.key, m.r.hash, m.f)
-		m.f.Abandon()
+	b.tally()
+	for i := range b.seats {
+		if f := &b.seats[i].own; b.k.flights.Remove(f) {
+			f.Abandon()
+		}
 	}
 	for _, m := range b.joins {
 		m.f.Leave()
@@ -216,20 +194,34 @@ func (b *batch[K, V]) quit() {
 }
 
 // end publishes the outcome of a flight the batch leads.
-func (b *batch[K, V]) end(m *member[K, V], o outcome[V]) {
-	b.k.endFlight(m.f, m.r, o)
+func (b *batch[K, V]) end(m *member[K, V], o *outcome[V]) {
+	if b.k.flights.Remove(m.f) {
+		b.known = true
+		publish(m.f, *o)
+	}
 	m.ended = true
 }
 
 // take counts an outcome and adds it to the result.
-func (b *batch[K, V]) take(m *member[K, V], o outcome[V]) {
-	value, err := b.k.settle(o)
+func (b *batch[K, V]) take(m *member[K, V], o *outcome[V]) {
+	b.counts[o.counts()]++
+	value, err := b.k.handOver(o)
 	switch {
 	case err == nil:
 		b.values[m.r.key] = value
 	case !errors.Is(err, ErrNotFound):
 		b.failed = append(b.failed, KeyError{Key: m.r.key, Err: err})
 	}
+}
+
+// tally adds what was counted to the counters of the keyspace.
+func (b *batch[K, V]) tally() {
+	for from, n := range b.counts {
+		if n > 0 {
+			b.k.stats.bySource[from].Add(n)
+		}
+	}
+	b.counts = [sources]uint64{}
 }
 
 // waitLimit is how many keys of one batch are finished singly at a time.

@@ -269,6 +269,27 @@ func TestGetManyPanic(t *testing.T) {
 	})
 }
 
+// Nor does one whose options panic while it still looks at its keys.
+func TestGetManyOptionPanics(t *testing.T) {
+	inRig(t, 1, func(r *rig) {
+		k := space(t, r.nodes[0].cache, "odd", larder.KeyspaceOptions[string, int]{Tags: func(key string) []string {
+			if key == "k2" {
+				panic("boom")
+			}
+			return nil
+		}})
+		_, panicked := outcomeOf(func() error { _, err := k.GetMany(r.ctx, names(0, 4), r.src.loadMany); return err })
+		if panicked != "boom" {
+			t.Errorf("panic %v", panicked)
+		}
+		within, cancel := context.WithTimeout(r.ctx, time.Minute)
+		defer cancel()
+		if v, err := k.Get(within, "k1", r.src.load); v != 0 || err != nil {
+			t.Errorf("k1: %d, %v", v, err)
+		}
+	})
+}
+
 // When the caller of a batch leaves, its load ends with the last who waits for
 // any of its keys.
 func TestGetManyCallerLeaves(t *testing.T) {

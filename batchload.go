@@ -36,7 +36,7 @@ func (b *batch[K, V]) loadAll(ctx context.Context, members []*member[K, V]) {
 		cancel()
 		b.k.releaseAll(members)
 		for _, m := range members {
-			b.end(m, outcome[V]{err: ErrClosed})
+			b.end(m, &outcome[V]{err: ErrClosed})
 		}
 	}
 	for _, m := range members {
@@ -46,7 +46,7 @@ func (b *batch[K, V]) loadAll(ctx context.Context, members []*member[K, V]) {
 			continue
 		}
 		o.panicAgain()
-		b.take(m, o)
+		b.take(m, &o)
 	}
 }
 
@@ -61,7 +61,7 @@ func (b *batch[K, V]) loadInto(ctx context.Context, members []*member[K, V]) {
 	}
 	end := func(outcomeOf func(m *member[K, V]) outcome[V]) {
 		for _, m := range members {
-			k.endFlight(m.f, m.r, outcomeOf(m))
+			k.endFlight(m.f, outcomeOf(m))
 		}
 	}
 	failed := func(o outcome[V]) { end(func(*member[K, V]) outcome[V] { return o }) }

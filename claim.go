@@ -87,9 +87,13 @@ func (k *Keyspace[K, V]) claimCaptured(ctx context.Context, members []*member[K,
 // what is to be loaded. It returns a forced one that has to look again, after
 // somebody else's lease or because the key changed, nil if there is none.
 func (k *Keyspace[K, V]) claimRemotely(ctx context.Context, members []*member[K, V]) (waiting *member[K, V]) {
-	k.lookAll(ctx, members)
+	seats := k.seatsOf(members)
+	found := k.lookAll(ctx, seats, Token{})
+	defer found.giveBack()
 	var missing []*candidate[K, V]
-	for _, m := range members {
+	for i, m := range members {
+		*m.l = look{}
+		seats[i].tell(m.l, k.cache, found)
 		if k.weighRefresh(ctx, m) {
 			missing = append(missing, &m.candidate)
 		}
@@ -103,6 +107,20 @@ func (k *Keyspace[K, V]) claimRemotely(ctx context.Context, members []*member[K,
 		}
 	}
 	return waiting
+}
+
+// seatsOf returns seats for refreshes.
+func (k *Keyspace[K, V]) seatsOf(members []*member[K, V]) []seat[K, V] {
+	seats := make([]seat[K, V], len(members))
+	var last *needs
+	for i, m := range members {
+		if !last.equals(m.r.deps, m.r.tags) || last.floor != m.r.floor {
+			last = newNeeds(m.r.deps, m.r.tags, m.r.floor)
+		}
+		seats[i].f, seats[i].entry, seats[i].needs = m.f, m.r.entry, last
+		seats[i].ticket = k.board.Issue(m.r.entry)
+	}
+	return seats
 }
 
 // weighRefresh judges what was found for a key and reports whether it is to be

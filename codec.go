@@ -76,6 +76,12 @@ func (textCodec) ID() uint8                                   { return uint8(cod
 func (textCodec) Append(dst []byte, v string) ([]byte, error) { return append(dst, v...), nil }
 func (textCodec) Decode(data []byte) (string, error)          { return string(data), nil }
 
+// sharer is a codec that can use a payload as it is, which nobody will change,
+// without a copy.
+type sharer[V any] interface{ share(payload string) V }
+
+func (textCodec) share(payload string) string { return payload }
+
 // bytesOf returns the bytes of s without copying. They must not be changed;
 // [Codec.Decode] promises that.
 func bytesOf(s string) []byte { return unsafe.Slice(unsafe.StringData(s), len(s)) }

@@ -4,7 +4,6 @@ import (
 	"context"
 
 	"github.com/larder-go/larder/internal/clock"
-	"github.com/larder-go/larder/internal/flight"
 	"github.com/larder-go/larder/internal/frame"
 )
 
@@ -114,8 +113,14 @@ func (r *request[K, V]) learned(gens []*generation) []*generation {
 // So learned tags are looked at when nobody can join any more. If one has died,
 // or its generation was not certain, the value is for those alone who came
 // before the request that proved it was sent.
-func (k *Keyspace[K, V]) endFlight(f *flight.Flight[guard, outcome[V]], r *request[K, V], o outcome[V]) {
-	k.flights.Remove(r.key, r.hash, f)
+func (k *Keyspace[K, V]) endFlight(f *flightOf[K, V], o outcome[V]) {
+	if k.flights.Remove(f) {
+		publish(f, o)
+	}
+}
+
+// publish gives o to who shares f, which cannot be joined any more.
+func publish[K comparable, V any](f *flightOf[K, V], o outcome[V]) {
 	o.weigh()
 	f.End(o)
 }

@@ -254,6 +254,9 @@ const (
 	heatOneIn  = 10 // … is counted for HotKeys: to count each would cost as much as the hit
 )
 
+// batchHeatOneIn is the same power for keys of batches that memory does not have.
+const batchHeatOneIn = 3
+
 // tagList returns gens as the tags of an entry, without allocating when the
 // namespace is alone.
 func tagList(gens []*generation) []*generation {

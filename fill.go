@@ -5,14 +5,13 @@ import (
 	"context"
 
 	"github.com/larder-go/larder/internal/clock"
-	"github.com/larder-go/larder/internal/flight"
 	"github.com/larder-go/larder/internal/frame"
 	"github.com/larder-go/larder/internal/ticket"
 )
 
 // landing is a loaded value on its way into Redis.
 type landing[K comparable, V any] struct {
-	f *flight.Flight[guard, outcome[V]]
+	f *flightOf[K, V]
 	r *request[K, V]
 	p *permit
 	o *outcome[V]

@@ -154,7 +154,7 @@ const maxRefusals = 2
 type attempt[K comparable, V any] struct {
 	r request[K, V]
 	l look
-	f flight.Flight[guard, outcome[V]]
+	f flightOf[K, V]
 }
 
 func (k *Keyspace[K, V]) getSlow(ctx context.Context, key K, hash uint64, load Loader[K, V], config readConfig) (V, error) {
@@ -183,9 +183,9 @@ func (k *Keyspace[K, V]) getSlow(ctx context.Context, key K, hash uint64, load L
 	defer cancel()
 	for refusals := 0; ; {
 		if refusals == maxRefusals {
-			return k.lead(ctx, flight.New[guard, outcome[V]](guard{}), r, &w.l)
+			return k.lead(ctx, flight.New[K, guard, outcome[V]](guard{}), r, &w.l)
 		}
-		f, place, leads := k.flights.Join(key, hash, func() *flight.Flight[guard, outcome[V]] { return w.f.Begin(r.guard(k.cache)) })
+		f, place, leads := k.flights.Join(key, hash, func() *flightOf[K, V] { return w.f.Begin(r.guard(k.cache)) })
 		if leads {
 			return k.lead(ctx, f, r, &w.l)
 		}
@@ -217,25 +217,36 @@ func (k *Keyspace[K, V]) usable(ctx context.Context, noLoader bool) error {
 
 // settle counts an outcome and hands it over.
 func (k *Keyspace[K, V]) settle(o outcome[V]) (V, error) {
+	k.stats.count(o.counts())
+	return k.handOver(&o)
+}
+
+// counts returns what an answer by o counts as.
+func (o *outcome[V]) counts() source {
+	switch {
+	case o.err != nil && !o.negative:
+		return sourceError
+	case o.negative && o.source == sourceRemote:
+		return sourceNegative
+	}
+	return o.source
+}
+
+func (k *Keyspace[K, V]) handOver(o *outcome[V]) (V, error) {
 	if o.err != nil && !o.negative {
-		k.stats.count(sourceError)
 		var none V
 		return none, o.err
 	}
-	if o.negative && o.source == sourceRemote {
-		o.source = sourceNegative
-	}
-	k.stats.count(o.source)
 	return k.hand(o.value, o.negative)
 }
 
 // lead does the work of a flight: look into Redis here, load elsewhere if it
 // comes to that. l is room for the look.
-func (k *Keyspace[K, V]) lead(ctx context.Context, f *flight.Flight[guard, outcome[V]], r *request[K, V], l *look) (V, error) {
+func (k *Keyspace[K, V]) lead(ctx context.Context, f *flightOf[K, V], r *request[K, V], l *look) (V, error) {
 	consulted := false
 	defer func() {
 		if !consulted { // a codec panicked: nobody may wait for this flight
-			k.flights.Remove(r.key, r.hash, f)
+			k.flights.Remove(f)
 			f.Abandon()
 		}
 	}()
@@ -248,13 +259,13 @@ func (k *Keyspace[K, V]) lead(ctx context.Context, f *flight.Flight[guard, outco
 	}
 	switch {
 	case err != nil: // the caller's context
-		k.flights.Remove(r.key, r.hash, f)
+		k.flights.Remove(f)
 		f.Abandon()
 		k.stats.count(sourceError)
 		var none V
 		return none, waitError(ctx, err)
 	case permit == nil:
-		k.endFlight(f, r, found)
+		k.endFlight(f, found)
 		if found.early {
 			k.refreshLater(ctx, r.key, r.hash, r.load)
 		}
@@ -262,7 +273,7 @@ func (k *Keyspace[K, V]) lead(ctx context.Context, f *flight.Flight[guard, outco
 	}
 	if !k.cache.goRun(func() { k.runLoad(context.WithoutCancel(ctx), f, r, permit) }) {
 		k.release(r.entry, permit)
-		k.flights.Remove(r.key, r.hash, f)
+		k.flights.Remove(f)
 		f.End(outcome[V]{err: ErrClosed})
 	}
 	o, _, err := f.Wait(ctx)
@@ -281,7 +292,7 @@ const maxRounds = 8
 
 // consult looks for key in Redis until it has a value, or a permit to load. It
 // fails only when ctx ends.
-func (k *Keyspace[K, V]) consult(ctx context.Context, f *flight.Flight[guard, outcome[V]], r *request[K, V], l *look) (found outcome[V], _ *permit, err error) {
+func (k *Keyspace[K, V]) consult(ctx context.Context, f *flightOf[K, V], r *request[K, V], l *look) (found outcome[V], _ *permit, err error) {
 	if k.cache.remote == nil {
 		return found, k.plainPermit(r, bypassNone), nil
 	}

@@ -176,10 +176,10 @@ func ranksOf(items []topk.Item) []frame.Rank {
 }
 
 // HotKeys returns the entries that all processes together read most in this
-// minute and the one before, highest first, with an estimate of the reads: at
-// most some hundred memory hits in a thousand are counted, the rest is
-// multiplied. It costs two round trips. In a cache in memory alone, and beside
-// an error when Redis cannot be asked, it is what this process knows.
+// minute and the one before, highest first, with an estimate of the reads: of
+// those that memory answers and of those in batches some are counted, each for
+// many. It costs two round trips. In a cache in memory alone, and beside an
+// error when Redis cannot be asked, it is what this process knows.
 func (c *Cache) HotKeys(ctx context.Context) ([]KeyCount, error) {
 	return c.ranking(ctx, "hot", readWindow, func() []topk.Item {
 		items := c.heat.reads.Top()

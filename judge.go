@@ -39,7 +39,7 @@ func (k *Keyspace[K, V]) judge(ctx context.Context, r *request[K, V], l *look, f
 		k.stats.corrupt.Add()
 		return verdictOutdated
 	}
-	stale, gone := k.judgeAge(e, l.epoch.serverTime(clock.Now()))
+	stale, gone := k.judgeAge(e, l.epoch.serverTime(l.back))
 	if gone {
 		return verdictOutdated
 	}
@@ -155,11 +155,22 @@ func (k *Keyspace[K, V]) accept(r *request[K, V], l *look, e *frame.Entry, found
 // decode returns the value of an entry and the size of its encoding; a negative
 // entry has neither.
 func (k *Keyspace[K, V]) decode(key string, e *frame.Entry) (value V, size int, f fit) {
+	if !e.Sealed && e.Compression == 0 {
+		return k.decodeIn(nil, key, e)
+	}
 	room := borrowScratch()
 	defer room.giveBack()
+	return k.decodeIn(room, key, e)
+}
+
+// decodeIn is decode with room for a payload that is sealed or compressed.
+func (k *Keyspace[K, V]) decodeIn(room *scratch, key string, e *frame.Entry) (value V, size int, f fit) {
 	payload, f := k.packing.unpack(e, key, room, &k.stats)
 	if f != fitting || e.Negative {
 		return value, 0, f
+	}
+	if k.share != nil && room == nil {
+		return k.share.share(e.Payload), len(payload), fitting
 	}
 	value, err := k.opts.Codec.Decode(payload)
 	if err != nil {

@@ -37,6 +37,7 @@ type Keyspace[K comparable, V any] struct {
 	refreshes flight.Group[K, guard, outcome[V]] // of values that are served meanwhile
 	gathered  gathering[K, V]
 	auditor   *auditor[K, V] // nil: no audits
+	share     sharer[V]      // the codec, if it is one
 }
 
 // space is the part of a keyspace that does not depend on its types.
@@ -60,6 +61,11 @@ type space struct {
 	holdOff  time.Duration
 	prefixes []string
 	dynamic  bool // loaders may add tags
+
+	// alike says that entries depend on nothing but their part of the
+	// namespace; entryStart is what their remote keys begin with.
+	alike      bool
+	entryStart string
 
 	background atomic.Int64 // refreshes that run, of RefreshLimit
 
@@ -109,6 +115,9 @@ func newKeyspace[K comparable, V any](cache *Cache, name string, opts KeyspaceOp
 	if opts.Tiers == RemoteOnly && cache.remote != nil {
 		k.memory = nil
 	}
+	k.share, _ = opts.Codec.(sharer[V])
+	k.alike = opts.Tags == nil && len(opts.Prefixes) == 0 && (opts.Tiers != MemoryOnly || cache.remote == nil)
+	k.entryStart = cache.entryKey(name + ":")
 	k.nameOf = func(h *head) string {
 		name, _ := k.entryName((*entry[K, V])(unsafe.Pointer(h)).key) // sound as in remembered
 		return name
@@ -246,6 +255,9 @@ func (r *request[K, V]) lacks(tags []string) bool {
 // tagAt returns where in deps the first of tags stands.
 func (r *request[K, V]) tagAt() int { return len(r.deps) - len(r.tags) }
 
+// flightOf is a flight of a keyspace.
+type flightOf[K comparable, V any] = flight.Flight[K, guard, outcome[V]]
+
 // guard ends a flight's joinability when its key or a tag changes.
 type guard struct {
 	entry liveTicket
@@ -267,16 +279,19 @@ func (g guard) Live() bool {
 // guard issues tickets for all that outdates the result of r. Called once.
 func (r *request[K, V]) guard(c *Cache) guard {
 	g := guard{entry: c.board.Issue(r.entry)}
-	g.deps = r.tickets[:0]
-	for _, dep := range r.deps {
-		g.deps = append(g.deps, c.board.Issue(dep))
+	g.deps = c.guardTickets(r.tickets[:0], r.deps)
+	return g
+}
+
+// guardTickets appends tickets for all that outdates what depends on deps.
+func (c *Cache) guardTickets(tickets []liveTicket, deps []string) []liveTicket {
+	for _, dep := range deps {
+		tickets = append(tickets, c.board.Issue(dep))
 	}
 	if c.remote == nil {
-		g.deps = append(g.deps, c.board.Issue(sweepKey))
-	} else {
-		g.deps = append(g.deps, c.board.Issue(untrackedKey))
+		return append(tickets, c.board.Issue(sweepKey))
 	}
-	return g
+	return append(tickets, c.board.Issue(untrackedKey))
 }
 
 // sweepKey is killed by pattern deletions in a cache without remote tier.

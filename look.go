@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"github.com/larder-go/larder/internal/clock"
-	"github.com/larder-go/larder/internal/flight"
 	"github.com/larder-go/larder/internal/frame"
 	"github.com/larder-go/larder/internal/ticket"
 )
@@ -18,6 +17,7 @@ type look struct {
 	ticket  ticket.Ticket
 	epoch   *Epoch
 	sent    int64
+	back    int64 // when the reply was there
 	least   int64 // evidence of what was looked at: sent, or what copies had
 	proof   int
 	gens    []*generation  // as request.deps; nil: missing in Redis
@@ -30,7 +30,7 @@ type look struct {
 
 // look issues tickets, then reads the entry and those generations that copies
 // do not prove, in one round trip. What l held before is lost.
-func (k *Keyspace[K, V]) look(ctx context.Context, f *flight.Flight[guard, outcome[V]], r *request[K, V], l *look) {
+func (k *Keyspace[K, V]) look(ctx context.Context, f *flightOf[K, V], r *request[K, V], l *look) {
 	c := k.cache
 	*l = look{}
 	l.ticket = c.board.Issue(r.entry)
@@ -60,7 +60,8 @@ func (k *Keyspace[K, V]) look(ctx context.Context, f *flight.Flight[guard, outco
 	}
 	l.err = l.reply.Err
 	c.observe(l.err, l.sent)
-	if l.err == nil && (!l.epoch.Alive() || !c.covered(l.epoch, clock.Now())) {
+	l.back = clock.Now()
+	if l.err == nil && (!l.epoch.Alive() || !c.covered(l.epoch, l.back)) {
 		l.err = ErrUnavailable
 	}
 }

@@ -30,7 +30,7 @@ func (k *Keyspace[K, V]) Refresh(ctx context.Context, key K, load Loader[K, V]) 
 	if err := k.request(m.r, key, k.hash(key), k.readConfig(clock.Now(), nil)); err != nil {
 		return none, err
 	}
-	m.force, m.f = true, flight.New[guard, outcome[V]](guard{})
+	m.force, m.f = true, flight.New[K, guard, outcome[V]](guard{})
 	if !k.cache.goRun(func() { k.refreshAll(context.WithoutCancel(ctx), []*member[K, V]{m}, oneByOne(load)) }) {
 		return none, ErrClosed
 	}
@@ -73,8 +73,8 @@ func (k *Keyspace[K, V]) openRefresh(key K, hash uint64) (m *member[K, V], leads
 	if waits, _ := k.pauses.of(m.r.entry, clock.Now()); waits {
 		return nil, false
 	}
-	m.f, m.place, leads = k.refreshes.Join(key, hash, func() *flight.Flight[guard, outcome[V]] {
-		return flight.New[guard, outcome[V]](m.r.guard(k.cache))
+	m.f, m.place, leads = k.refreshes.Join(key, hash, func() *flightOf[K, V] {
+		return flight.New[K, guard, outcome[V]](m.r.guard(k.cache))
 	})
 	return m, leads
 }
@@ -120,14 +120,14 @@ func (k *Keyspace[K, V]) start(ctx context.Context, members []*member[K, V], loa
 
 func (k *Keyspace[K, V]) endRefresh(m *member[K, V], o outcome[V]) {
 	m.ended = true
-	k.refreshes.Remove(m.r.key, m.r.hash, m.f)
+	k.refreshes.Remove(m.f)
 	o.weigh()
 	m.f.End(o)
 }
 
 func (k *Keyspace[K, V]) abandonRefresh(m *member[K, V]) {
 	m.ended = true
-	k.refreshes.Remove(m.r.key, m.r.hash, m.f)
+	k.refreshes.Remove(m.f)
 	m.f.Abandon()
 }
 
@@ -180,7 +180,7 @@ func (k *Keyspace[K, V]) loadRefreshes(ctx context.Context, members []*member[K,
 		}
 		k.backoffAll(flights, ErrLoadTimeout)
 		for _, m := range flights {
-			k.refreshes.Remove(m.r.key, m.r.hash, m.f)
+			k.refreshes.Remove(m.f)
 			m.f.End(outcome[V]{err: ErrLoadTimeout})
 		}
 	})()

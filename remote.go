@@ -20,7 +20,8 @@ import (
 // All methods may be called concurrently. No method waits longer than its
 // context allows.
 type Remote interface {
-	// EntryKey returns the key that holds the entry called name.
+	// EntryKey returns the key that holds the entry called name: the same
+	// beginning for all of them, then the name.
 	EntryKey(name string) string
 	// RefreshKey returns the key beside entryKey, on its server, that is
 	// acquired by who refreshes the entry.
@@ -72,7 +73,7 @@ type Remote interface {
 	// and sets replies[i] for ops[i]; len(replies) must equal len(ops). Ops
 	// are independent: each reply has its own error. An error that may have
 	// come after execution (a time-out, a lost connection) leaves the outcome
-	// unknown.
+	// unknown. Neither slice is kept after Do returns.
 	Do(ctx context.Context, ops []Op, replies []Reply)
 
 	// DeleteMatching removes the keys of entries that match a glob pattern of

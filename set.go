@@ -133,7 +133,7 @@ func (k *Keyspace[K, V]) setCaptured(ctx context.Context, writes []write[K, V]) 
 	}
 	for i := range writes {
 		w := &writes[i]
-		_, p, err := k.consultGenerations(ctx, flight.New[guard, outcome[V]](guard{}), &w.r)
+		_, p, err := k.consultGenerations(ctx, flight.New[K, guard, outcome[V]](guard{}), &w.r)
 		if err != nil || p == nil || p.kind != bypassMemory || k.memory == nil {
 			continue // not kept; the next read loads
 		}

@@ -3,8 +3,6 @@ package larder
 import (
 	"context"
 	"errors"
-
-	"github.com/larder-go/larder/internal/flight"
 )
 
 // SpanKind says which work a span shows.
@@ -107,7 +105,7 @@ func (k *Keyspace[K, V]) getTraced(ctx context.Context, key K, hash uint64, load
 }
 
 // waitLocally waits for a flight of somebody else in this process.
-func (k *Keyspace[K, V]) waitLocally(ctx context.Context, f *flight.Flight[guard, outcome[V]]) (o outcome[V], ok bool, err error) {
+func (k *Keyspace[K, V]) waitLocally(ctx context.Context, f *flightOf[K, V]) (o outcome[V], ok bool, err error) {
 	k.stats.localWaits.Add()
 	_, span := k.cache.span(ctx, SpanWait, k.name, 1)
 	o, ok, err = f.Wait(ctx)
@@ -117,7 +115,7 @@ func (k *Keyspace[K, V]) waitLocally(ctx context.Context, f *flight.Flight[guard
 
 // runTraced is run within a span.
 func (b *batch[K, V]) runTraced(ctx context.Context) {
-	count := len(b.leads) + len(b.joins)
+	count := len(b.seats) + len(b.joins)
 	if count == 0 || b.k.cache.opts.Tracer == nil {
 		b.run(ctx)
 		return

@@ -200,6 +200,9 @@ func testKeys(t *testing.T, f *fixture) {
 		if !strings.HasPrefix(refresh, "#") || refresh != f.B.RefreshKey(f.B.EntryKey(name)) {
 			t.Errorf("refresher of %q: %q", name, refresh)
 		}
+		if f.A.EntryKey(name) != f.A.EntryKey("")+name {
+			t.Errorf("the key of %q is %q, it begins otherwise than others", name, f.A.EntryKey(name))
+		}
 		if f.A.EntryKey(name) != f.B.EntryKey(name) || f.A.TagKey(name) != f.B.TagKey(name) {
 			t.Errorf("two nodes disagree on %q", name)
 		}

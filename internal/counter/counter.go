@@ -18,7 +18,10 @@ type cell struct {
 
 // Add adds one. spread is any number that differs between most events, such as
 // the hash of a key: cores that pass different ones do not disturb each other.
-func (c *Counter) Add(spread uint64) { c.cells[spread&(stripes-1)].n.Add(1) }
+func (c *Counter) Add(spread uint64) { c.AddN(spread, 1) }
+
+// AddN adds n.
+func (c *Counter) AddN(spread, n uint64) { c.cells[spread&(stripes-1)].n.Add(n) }
 
 // Load returns the sum. Additions that run at the same time may be missing.
 func (c *Counter) Load() (sum uint64) {

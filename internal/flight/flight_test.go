@@ -17,7 +17,7 @@ func (f flag) Live() bool { return !f.dead.Load() }
 
 func alive() flag { return flag{new(atomic.Bool)} }
 
-func begin() *Flight[flag, int] { return New[flag, int](alive()) }
+func begin() *Flight[string, flag, int] { return New[string, flag, int](alive()) }
 
 // TestOneLeads holds that of all who join a key one leads, and all get what it
 // brings.
@@ -32,7 +32,7 @@ func TestOneLeads(t *testing.T) {
 				if leads {
 					leaders.Add(1)
 					time.Sleep(time.Second)
-					g.Remove("k", 1, f)
+					g.Remove(f)
 					f.End(7)
 				}
 				if v, ok, err := f.Wait(t.Context()); v == 7 && ok && err == nil {
@@ -51,7 +51,7 @@ func TestOneLeads(t *testing.T) {
 func TestKeysDoNotMeet(t *testing.T) {
 	var g Group[int, flag, int]
 	for key := range 100 {
-		if _, _, leads := g.Join(key, 7, begin); !leads {
+		if _, _, leads := g.Join(key, 7, func() *Flight[int, flag, int] { return New[int, flag, int](alive()) }); !leads {
 			t.Fatalf("key %d joined another", key)
 		}
 	}
@@ -79,11 +79,11 @@ func TestPlaceAndProof(t *testing.T) {
 // TestUnjoinable holds who starts a new flight: whoever finds one that ended,
 // was abandoned, whose guard is dead, or whose members have all left.
 func TestUnjoinable(t *testing.T) {
-	for name, end := range map[string]func(f *Flight[flag, int]){
-		"ended":     func(f *Flight[flag, int]) { f.End(1) },
-		"abandoned": func(f *Flight[flag, int]) { f.Abandon() },
-		"detached":  func(f *Flight[flag, int]) { f.guard.dead.Store(true) },
-		"left":      func(f *Flight[flag, int]) { f.Leave() },
+	for name, end := range map[string]func(f *Flight[string, flag, int]){
+		"ended":     func(f *Flight[string, flag, int]) { f.End(1) },
+		"abandoned": func(f *Flight[string, flag, int]) { f.Abandon() },
+		"detached":  func(f *Flight[string, flag, int]) { f.guard.dead.Store(true) },
+		"left":      func(f *Flight[string, flag, int]) { f.Leave() },
 	} {
 		var g Group[string, flag, int]
 		old, _, _ := g.Join("k", 1, begin)
@@ -92,7 +92,7 @@ func TestUnjoinable(t *testing.T) {
 		if !leads || next == old {
 			t.Errorf("%s: the flight was joined", name)
 		}
-		g.Remove("k", 1, old) // must not take the new one away
+		g.Remove(old) // must not take the new one away
 		if f, _, leads := g.Join("k", 1, begin); leads || f != next {
 			t.Errorf("%s: the new flight got lost", name)
 		}
@@ -101,14 +101,14 @@ func TestUnjoinable(t *testing.T) {
 
 // TestFirstEndCounts holds that a result is never replaced.
 func TestFirstEndCounts(t *testing.T) {
-	f := New[flag, int](alive())
+	f := New[string, flag, int](alive())
 	if !f.End(1) || f.End(2) || f.Abandon() {
 		t.Error("more than one end counted")
 	}
 	if v, ok, err := f.Wait(t.Context()); v != 1 || !ok || err != nil {
 		t.Errorf("%d, %v, %v", v, ok, err)
 	}
-	f = New[flag, int](alive())
+	f = New[string, flag, int](alive())
 	f.Abandon()
 	f.End(1)
 	if v, ok, err := f.Wait(t.Context()); v != 0 || ok || err != nil {
@@ -118,7 +118,7 @@ func TestFirstEndCounts(t *testing.T) {
 
 // TestWaitEndsWithItsContext holds that a waiter leaves alone.
 func TestWaitEndsWithItsContext(t *testing.T) {
-	f := New[flag, int](alive())
+	f := New[string, flag, int](alive())
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	if _, _, err := f.Wait(ctx); err != context.Canceled {
@@ -148,7 +148,7 @@ func TestLoadEndsWithTheLastMember(t *testing.T) {
 	if cancelled != 1 {
 		t.Errorf("cancelled %d times", cancelled)
 	}
-	late := New[flag, int](alive())
+	late := New[string, flag, int](alive())
 	late.Leave()
 	if late.Loading(func() { t.Error("cancelled a load that was not begun") }) {
 		t.Error("a load for nobody")
@@ -168,10 +168,10 @@ func TestRandomMembers(t *testing.T) {
 			wg.Go(func() {
 				for range 50 {
 					key := random.IntN(4)
-					f, _, leads := group.Join(key, uint64(key), func() *Flight[flag, int64] { return New[flag, int64](alive()) })
+					f, _, leads := group.Join(key, uint64(key), func() *Flight[int, flag, int64] { return New[int, flag, int64](alive()) })
 					if leads {
 						time.Sleep(time.Duration(random.IntN(1000)))
-						group.Remove(key, uint64(key), f)
+						group.Remove(f)
 						n := number.Add(1)
 						results.Store(f, n)
 						f.End(n)

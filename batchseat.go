@@ -1,0 +1,223 @@
+package larder
+
+import (
+	"fmt"
+	"slices"
+)
+
+// seat is a key that is looked for in Redis together with others. Most keys of
+// a batch are found and need no more than this; what a load takes in addition
+// is in [member].
+type seat[K comparable, V any] struct {
+	own    flightOf[K, V]
+	f      *flightOf[K, V] // own, or that of a refresh
+	entry  string          // remote key
+	ticket liveTicket
+	needs  *needs
+
+	asked   bool
+	pending bool // not asked, as an invalidation is not confirmed
+	at      int  // of the reply, if asked
+	epoch   *Epoch
+	proof   int
+}
+
+// needs is what keys depend on beside their own entry, with what one look finds
+// of it. Keys that depend on the same share it.
+type needs struct {
+	deps, tags []string // as in request
+	tickets    []liveTicket
+	floor      int64 // of the evidence of gens
+
+	looked bool
+	proven bool // by copies, with the evidence least
+	least  int64
+	gens   []*generation // as deps; nil: missing in Redis
+
+	depRoom    [1]string
+	ticketRoom [2]liveTicket
+	genRoom    [1]*generation
+}
+
+// newNeeds returns what a read depends on. Nothing that it refers to is
+// changed, and what is appended to deps and tags goes elsewhere.
+func newNeeds(deps, tags []string, floor int64) *needs {
+	n := &needs{tags: slices.Clip(slices.Clone(tags)), floor: floor}
+	n.deps = slices.Clip(append(n.depRoom[:0], deps...))
+	return n
+}
+
+// equals reports whether n, which may be nil, is what deps and tags say.
+func (n *needs) equals(deps, tags []string) bool {
+	return n != nil && slices.Equal(n.deps, deps) && slices.Equal(n.tags, tags)
+}
+
+// prove takes generations from copies, and leaves to gens what they do not
+// prove.
+func (n *needs) prove(gens *ensuring) {
+	n.looked = true
+	n.gens = append(n.genRoom[:0], make([]*generation, len(n.deps))...)
+	if n.least, n.proven = gens.cache.gens.proven(n.deps, n.floor, n.gens); !n.proven {
+		clear(n.gens)
+		gens.reread(n.deps)
+	}
+}
+
+// complete takes the generations that gens has found.
+func (n *needs) complete(gens *ensuring) {
+	if n.proven {
+		return
+	}
+	for i, dep := range n.deps {
+		n.gens[i] = gens.of(dep)
+	}
+}
+
+// enlist joins or leads the flight of a key that is not in memory.
+func (b *batch[K, V]) enlist(key K, hash uint64) {
+	k := b.k
+	if len(b.seats) == cap(b.seats) {
+		b.seats = make([]seat[K, V], 0, min(b.left+1, batchKeys))
+	}
+	s := &b.seats[:len(b.seats)+1][len(b.seats)]
+	if err := b.reserve(s, key, hash); err != nil {
+		b.fail(key, err)
+		return
+	}
+	if b.heats && diceOf(b.began^int64(hash)).one(batchHeatOneIn) {
+		k.heated(key, hash, 1<<batchHeatOneIn)
+	}
+	s.ticket = k.board.Issue(s.entry)
+	f, place, leads := k.flights.Join(key, hash, func() *flightOf[K, V] {
+		return s.own.Begin(guard{entry: s.ticket, deps: s.needs.tickets})
+	})
+	s.f = f
+	if leads {
+		b.seats = b.seats[:len(b.seats)+1]
+		return
+	}
+	k.stats.localWaits.Add()
+	m := b.present(s)
+	m.place = place
+	b.rest = b.rest[1:]
+	b.joins = append(b.joins, m)
+	*s = seat[K, V]{}
+}
+
+// reserve sets what entry a seat is for and what that depends on.
+func (b *batch[K, V]) reserve(s *seat[K, V], key K, hash uint64) (err error) {
+	k := b.k
+	if k.alike {
+		if s.entry, err = b.entryKey(key); err == nil {
+			s.needs = b.needsIn(k.cache.namespaceKey(s.entry))
+		}
+		return err
+	}
+	b.asking = request[K, V]{}
+	r := &b.asking
+	if err := k.request(r, key, hash, b.config); err != nil {
+		return err
+	}
+	if !b.needs.equals(r.deps, r.tags) {
+		b.needs = b.newNeeds(r.deps, r.tags)
+	}
+	s.entry, s.needs = r.entry, b.needs
+	return nil
+}
+
+// newNeeds returns needs with the tickets of a guard.
+func (b *batch[K, V]) newNeeds(deps, tags []string) *needs {
+	n := newNeeds(deps, tags, b.config.floor)
+	n.tickets = b.k.cache.guardTickets(n.ticketRoom[:0], n.deps)
+	return n
+}
+
+// needsIn returns what entries depend on that are covered by the generation
+// namespace alone.
+func (b *batch[K, V]) needsIn(namespace string) *needs {
+	last := b.needs
+	if last != nil && last.deps[0] == namespace {
+		return last
+	}
+	n := b.stripes[namespace]
+	if n == nil {
+		n = b.newNeeds([]string{namespace}, nil)
+	}
+	if last != nil { // as in a cluster
+		if b.stripes == nil {
+			b.stripes = make(map[string]*needs)
+		}
+		b.stripes[last.deps[0]], b.stripes[namespace] = last, n
+	}
+	b.needs = n
+	return n
+}
+
+// keyRoom is how many bytes of a key there is room for, on average.
+const keyRoom = 16
+
+// entryKey returns the remote key of an entry. Those of a batch share their room, so
+// whoever keeps one for long keeps a copy.
+func (b *batch[K, V]) entryKey(key K) (string, error) {
+	k, start := b.k, len(b.names)
+	if cap(b.names)-start < len(k.entryStart)+2*keyRoom {
+		b.names, start = make([]byte, 0, min(b.left+2, batchKeys)*(len(k.entryStart)+keyRoom)+2*keyRoom), 0
+	}
+	names := k.opts.AppendKey(append(b.names, k.entryStart...), key)
+	size := len(names) - start - len(k.entryStart)
+	switch {
+	case size <= 0:
+		return "", fmt.Errorf("%w: empty key in keyspace %q", ErrInvalidKey, k.name)
+	case len(k.name)+1+size > maxKeyBytes:
+		k.stats.longNames.Add()
+		name, err := k.entryName(key)
+		return k.cache.entryKey(name), err
+	}
+	b.names = names
+	return textOf(names[start:]), nil
+}
+
+// next returns a member that is as new. It is the same until that leaves rest.
+func (b *batch[K, V]) next() *member[K, V] {
+	if len(b.rest) == 0 {
+		b.chunk = min(max(8*b.chunk, 1), 32)
+		b.rest = make([]member[K, V], b.chunk)
+	}
+	m := &b.rest[0]
+	*m = member[K, V]{}
+	m.r, m.l = &m.req, &m.seen
+	return m
+}
+
+// present makes the next member that of a seat's key.
+func (b *batch[K, V]) present(s *seat[K, V]) *member[K, V] {
+	m, n := b.next(), s.needs
+	r := m.r
+	r.key, r.hash = s.f.Key()
+	r.readConfig = b.config
+	r.entry, r.deps, r.tags, r.declared = s.entry, n.deps, n.tags, len(n.tags)
+	m.f = s.f
+	return m
+}
+
+// keep takes the next member for a flight that a look did not settle.
+func (b *batch[K, V]) keep(m *member[K, V]) {
+	b.rest = b.rest[1:]
+	b.leads = append(b.leads, m)
+}
+
+// letGo ends what was under way, so that the next keys find room. Whoever else
+// knows a flight of the seats keeps all of them.
+func (b *batch[K, V]) letGo() {
+	b.tally()
+	if b.known || len(b.leads) > 0 {
+		b.seats = nil
+	} else {
+		clear(b.seats)
+		b.seats = b.seats[:0]
+	}
+	clear(b.leads)
+	clear(b.joins)
+	b.leads, b.joins, b.known = b.leads[:0], b.joins[:0], false
+	b.names, b.needs, b.stripes = nil, nil, nil
+}
