@@ -79,7 +79,11 @@ func (q *querier) suspects(ctx context.Context, since int64) ([]*suspect, error)
 			return err
 		}
 		for all := (words{outcomes}); all.more(); {
-			x.outcomes = append(x.outcomes, dashboard.Outcome{ExecutionID: all.whole(), Status: dashboard.Status(all.next()), Flaky: all.next() == "1"})
+			execution, err := all.whole("execution_id")
+			if err != nil {
+				return fmt.Errorf("case %d: %w", x.CaseID, err)
+			}
+			x.outcomes = append(x.outcomes, dashboard.Outcome{ExecutionID: execution, Status: dashboard.Status(all.next()), Flaky: all.next() == "1"})
 		}
 		// The database does not promise the order in which it joins them.
 		slices.SortFunc(x.outcomes, func(a, b dashboard.Outcome) int { return cmp.Compare(b.ExecutionID, a.ExecutionID) })
@@ -168,8 +172,12 @@ func (w *words) next() string {
 	return word
 }
 
-// whole reads a number that the database wrote.
-func (w *words) whole() int64 {
-	n, _ := strconv.ParseInt(w.next(), 10, 64)
-	return n
+// whole reads a number of a column, and names the column of what is none.
+func (w *words) whole(column string) (int64, error) {
+	word := w.next()
+	n, err := strconv.ParseInt(word, 10, 64)
+	if err != nil {
+		return 0, fmt.Errorf("column %s has %q, which is no whole number", column, word)
+	}
+	return n, nil
 }

@@ -32,11 +32,7 @@ func (s *Store) Slowest(ctx context.Context, limit int) ([]dashboard.SlowCase, e
 		if err := row.Scan(&durations); err != nil {
 			return err
 		}
-		for all := (words{durations}); all.more(); {
-			id, d := all.whole(), all.whole()
-			took[id] = append(took[id], d)
-		}
-		return nil
+		return addDurations(took, durations)
 	}, "SELECT string_agg(case_id || ' ' || duration, ' ') FROM results WHERE recorded_at >= ? AND rank IN (0, 1, 5) AND "+unfinished+" GROUP BY recorded_at", s.since())
 	if err != nil {
 		return nil, fmt.Errorf("slowest cases: %w", err)
@@ -50,6 +46,22 @@ func (s *Store) Slowest(ctx context.Context, limit int) ([]dashboard.SlowCase, e
 		return cmp.Or(cmp.Compare(b.P95DurationMS, a.P95DurationMS), cmp.Compare(a.CaseID, b.CaseID))
 	})
 	return s.nameSlow(ctx, out, limit)
+}
+
+// addDurations reads what Slowest has joined: a case and how long it took, again and again.
+func addDurations(took map[int64][]int64, joined string) error {
+	for all := (words{joined}); all.more(); {
+		id, err := all.whole("case_id")
+		if err != nil {
+			return err
+		}
+		d, err := all.whole("duration")
+		if err != nil {
+			return fmt.Errorf("case %d: %w", id, err)
+		}
+		took[id] = append(took[id], d)
+	}
+	return nil
 }
 
 // nameSlow returns the first cases that are not deleted, with their names.
