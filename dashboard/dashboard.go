@@ -80,7 +80,8 @@ type ExecutionStore interface {
 	// FinishExecution moves running to passed, failed or error.
 	FinishExecution(ctx context.Context, id int64, finish Finish) (Execution, Change, error)
 	// AddResults records at most [MaxResultBatch] results of a running execution:
-	// all or none. Cases that are named but unknown are created.
+	// all or none. Cases that are named but unknown are created. An empty list, not
+	// nil, changes nothing but says that the reporter is alive, see ReapExecutions.
 	AddResults(ctx context.Context, id int64, results []NewResult) (Execution, Change, error)
 	// Results lists the results of an execution: failed, error, running,
 	// pending, skipped, passed; within each by ascending id.

@@ -87,7 +87,7 @@ type NewResult struct {
 // [InvalidError] whose fields name the entry, as in "results[3].status".
 func NormalResults(in []NewResult) ([]NewResult, error) {
 	var c checker
-	c.check(len(in) > 0, "results", "must not be empty")
+	c.check(in != nil, "results", "is missing: a list, empty to say that the reporter is alive")
 	c.check(len(in) <= MaxResultBatch, "results", fmt.Sprintf("must have at most %d entries", MaxResultBatch))
 	if err := c.err(); err != nil {
 		return nil, err

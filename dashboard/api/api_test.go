@@ -220,7 +220,7 @@ func TestMistakesHaveADefinedAnswer(t *testing.T) {
 		{"run_url of a script", "POST", "/executions", `{"suite_id":1,"run_url":"javascript:alert(1)"}`, 422, "run_url"},
 		{"filter by unknown state", "GET", "/executions?status_filter=green", "", 422, "status"},
 		{"results of unknown execution", "GET", "/executions/99/results", "", 404, "id"},
-		{"no results", "POST", "/executions/1/results", `[]`, 422, "results"},
+		{"no results", "POST", "/executions/1/results", `{}`, 422, "results"},
 		{"unknown result state", "POST", "/executions/1/results", `[{"case_name":"a","status":"green"}]`, 422, "results[0].status"},
 		{"finish as stopped", "POST", "/executions/1/finish", `{"status":"stopped"}`, 422, "status"},
 		{"start with fields", "POST", "/executions/1/start", `{"force":true}`, 422, "force"},

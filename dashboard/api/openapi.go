@@ -49,7 +49,7 @@ var operations = map[string]operation{
 	"POST /executions/{id}/stop":             {summary: "running to stopped", answer: dashboard.Execution{}},
 	"POST /executions/{id}/finish":           {summary: "running to passed, failed or error", body: dashboard.Finish{}, answer: dashboard.Execution{}},
 	"GET /executions/{id}/results":           {summary: "List results, the loudest first", query: paged + " status status_filter flaky q search", answer: []dashboard.Result{}},
-	"POST /executions/{id}/results":          {summary: "Add at most 1000 results; all or none", body: batch{}, answer: dashboard.Execution{}},
+	"POST /executions/{id}/results":          {summary: "Add at most 1000 results, all or none; an empty list says that the reporter is alive", body: batch{}, answer: dashboard.Execution{}},
 	"GET /executions/{id}/events":            {summary: "Follow an execution: server-sent events result and progress, resumed by Last-Event-ID", answer: "", media: "text/event-stream"},
 	"GET /compare":                           {summary: "Compare two executions", query: "base head", answer: dashboard.Comparison{}},
 	"GET /search":                            {summary: "Find suites, cases and executions", query: "q limit", answer: dashboard.Found{}},

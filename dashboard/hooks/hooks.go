@@ -47,7 +47,7 @@ const (
 	maxTries   = 8
 	firstRetry = 30 * time.Second
 	claim      = 10
-	lease      = time.Minute
+	lease      = claim*sendTime + 20*time.Second // outlasts a claim of which each target is slow
 	sendTime   = 10 * time.Second
 )
 

@@ -90,7 +90,9 @@ func (s *Store) AddResults(ctx context.Context, id int64, results []dashboard.Ne
 			return err
 		}
 		out = e
-		t.change.Executions = append(t.change.Executions, dashboard.ExecutionChange{ID: id, SuiteID: e.SuiteID, Op: dashboard.Updated, Results: true})
+		if len(results) > 0 {
+			t.change.Executions = append(t.change.Executions, dashboard.ExecutionChange{ID: id, SuiteID: e.SuiteID, Op: dashboard.Updated, Results: true})
+		}
 		return t.writeCounts(ctx, e)
 	})
 	if err != nil {

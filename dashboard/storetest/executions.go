@@ -183,10 +183,13 @@ func executionReap(f *fixture) {
 	f.clock.Advance(time.Hour)
 	pending, _, err := f.store.CreateExecution(f.ctx, dashboard.NewExecution{SuiteID: s.ID})
 	f.ok(err)
-	speaks := f.running(s.ID)
+	speaks, alive := f.running(s.ID), f.running(s.ID)
 	f.clock.Advance(time.Hour)
 	_, _, err = f.store.AddResults(f.ctx, speaks.ID, []dashboard.NewResult{{CaseName: "x", Status: dashboard.StatusPassed}})
 	f.ok(err)
+	same, empty, err := f.store.AddResults(f.ctx, alive.ID, []dashboard.NewResult{})
+	f.ok(err)
+	f.equal([]any{same, empty.Empty()}, []any{alive, true}, "execution and change after a sign of life")
 	reaped, change, err := f.store.ReapExecutions(f.ctx, f.clock.Now().Add(-90*time.Minute))
 	f.ok(err)
 	f.equal(len(reaped), 1, "number of reaped executions")
@@ -199,7 +202,9 @@ func executionReap(f *fixture) {
 	got, err = f.store.Execution(f.ctx, pending.ID)
 	f.ok(err)
 	f.equal(got.Status, dashboard.StatusError, "old pending execution")
-	got, err = f.store.Execution(f.ctx, speaks.ID)
-	f.ok(err)
-	f.equal(got.Status, dashboard.StatusRunning, "execution that reports")
+	for name, id := range map[string]int64{"execution that reports": speaks.ID, "execution of which somebody says that it lives": alive.ID} {
+		got, err = f.store.Execution(f.ctx, id)
+		f.ok(err)
+		f.equal(got.Status, dashboard.StatusRunning, name)
+	}
 }
