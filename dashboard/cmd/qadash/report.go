@@ -152,7 +152,7 @@ func readAnswer(response *http.Response) (out dashboard.IngestReport, err error)
 
 func (r *reportFlags) tell(w io.Writer, answer dashboard.IngestReport) {
 	e := answer.Execution
-	fmt.Fprintf(w, "%s #%d %s: %d cases, %d passed, %d failed, %d error, %d skipped\n", e.SuiteName, e.ID, e.Status, e.Total, e.Passed, e.Failed, e.Errors, e.Skipped)
+	fmt.Fprintln(w, verdict(e))
 	if answer.Duplicate {
 		fmt.Fprintln(w, "This report was here already; nothing was changed.")
 	}
@@ -162,6 +162,15 @@ func (r *reportFlags) tell(w io.Writer, answer dashboard.IngestReport) {
 	if page, err := url.JoinPath(r.url, "executions", fmt.Sprint(e.ID)); err == nil {
 		fmt.Fprintln(w, page)
 	}
+}
+
+// verdict is an execution that ended, in one line.
+func verdict(e dashboard.Execution) string {
+	cases := "cases"
+	if e.Total == 1 {
+		cases = "case"
+	}
+	return fmt.Sprintf("%s #%d %s: %d %s, %d passed, %d failed, %d error, %d skipped", e.SuiteName, e.ID, e.Status, e.Total, cases, e.Passed, e.Failed, e.Errors, e.Skipped)
 }
 
 // cause drops the repetition of method and address that net/http puts in front.

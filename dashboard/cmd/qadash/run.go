@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -140,6 +141,7 @@ type liveRun struct {
 	err    io.Writer
 	id     int64
 	wake   chan struct{}
+	life   time.Duration // between signs of life; default lifeTime
 
 	mu      sync.Mutex
 	waiting []dashboard.NewResult
@@ -147,10 +149,12 @@ type liveRun struct {
 	failed  bool // the server is lost; said once
 }
 
-// Batches are sent when they are full, or every half second.
+// Batches are sent when they are full, or every half second. While nothing ends,
+// a sign of life keeps the server from taking the reporter for dead.
 const (
 	batchSize = 200
 	batchTime = 500 * time.Millisecond
+	lifeTime  = 5 * time.Minute
 )
 
 // begin makes the execution. A run that cannot be reported is still run.
@@ -203,20 +207,32 @@ func newResult(c dashboard.ReportCase) dashboard.NewResult {
 func (l *liveRun) sendUntil(ctx context.Context, stop <-chan struct{}) {
 	ticker := time.NewTicker(batchTime)
 	defer ticker.Stop()
-	for {
+	for heard := time.Now(); ; {
 		select {
 		case <-stop:
 			return
 		case <-ticker.C:
 		case <-l.wake:
 		}
-		l.send(ctx)
+		switch {
+		case l.send(ctx):
+			heard = time.Now()
+		case time.Since(heard) >= cmp.Or(l.life, lifeTime):
+			_ = l.post(ctx, []dashboard.NewResult{}) // the server waits for several
+			heard = time.Now()
+		}
 	}
 }
 
-// send sends what waits, at most a batch at a time.
-func (l *liveRun) send(ctx context.Context) {
-	for {
+func (l *liveRun) post(ctx context.Context, results []dashboard.NewResult) error {
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	return l.client.call(ctx, http.MethodPost, fmt.Sprintf("/executions/%d/results", l.id), map[string]any{"results": results}, nil)
+}
+
+// send sends what waits, at most a batch at a time, and reports whether anything was sent.
+func (l *liveRun) send(ctx context.Context) (sent bool) {
+	for ; ; sent = true {
 		l.mu.Lock()
 		n := min(len(l.waiting), dashboard.MaxResultBatch)
 		batch := l.waiting[:n]
@@ -224,14 +240,11 @@ func (l *liveRun) send(ctx context.Context) {
 		lost := l.failed
 		l.mu.Unlock()
 		if n == 0 || lost {
-			return
+			return sent
 		}
-		ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
-		err := l.client.call(ctx, http.MethodPost, fmt.Sprintf("/executions/%d/results", l.id), map[string]any{"results": batch}, nil)
-		cancel()
-		if err != nil {
+		if err := l.post(ctx, batch); err != nil {
 			l.lose(err)
-			return
+			return sent
 		}
 	}
 }
@@ -261,5 +274,5 @@ func (l *liveRun) finish(ctx context.Context, cases []dashboard.ReportCase, stat
 		l.lose(err)
 		return
 	}
-	fmt.Fprintf(l.err, "qadash run: %s #%d %s: %d cases, %d passed, %d failed, %d error, %d skipped\n", end.SuiteName, end.ID, end.Status, end.Total, end.Passed, end.Failed, end.Errors, end.Skipped)
+	fmt.Fprintln(l.err, "qadash run:", verdict(end))
 }
