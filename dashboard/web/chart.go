@@ -62,6 +62,9 @@ type bar struct {
 	X, Y, Width, Height string
 }
 
+// area is a part of a chart that tells its figures to a pointer that rests on it.
+type area struct{ X, Width, Title string }
+
 // label is a text below a chart.
 type label struct{ X, Text string }
 
@@ -69,6 +72,7 @@ type label struct{ X, Text string }
 type plot struct {
 	Grid   string
 	Bars   []bar
+	Areas  []area
 	Labels []label
 	Ticks  []string // from the top down
 }
@@ -76,6 +80,7 @@ type plot struct {
 // column is a stack of values, the first at the bottom.
 type column struct {
 	Label  string
+	Title  string // its figures in words
 	Values []float64
 }
 
@@ -89,6 +94,7 @@ func newColumns(columns []column, classes []string) plot {
 	top = p.top
 	pitch := 800 / float64(max(1, len(columns)))
 	for i, c := range columns {
+		p.Areas = append(p.Areas, area{X: point(pitch * float64(i)), Width: point(pitch), Title: c.Title})
 		base := 0.0
 		for k, v := range c.Values {
 			if v <= 0 {

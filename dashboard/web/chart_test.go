@@ -42,9 +42,12 @@ func TestTicksAreRoundAndCoverTheHighestColumn(t *testing.T) {
 }
 
 func TestColumnsStackFromTheBottom(t *testing.T) {
-	p := newColumns([]column{{"1 Nov", []float64{2, 1, 1}}, {"2 Nov", []float64{0, 0, 0}}}, []string{"passed", "failed", "error"})
+	p := newColumns([]column{{Label: "1 Nov", Title: "1 Nov: 2 passed", Values: []float64{2, 1, 1}}, {Label: "2 Nov", Values: []float64{0, 0, 0}}}, []string{"passed", "failed", "error"})
 	if len(p.Bars) != 3 || p.Bars[0] != (bar{"passed", "60", "100", "280", "100"}) || p.Bars[2] != (bar{"error", "60", "0", "280", "50"}) {
 		t.Errorf("got %+v", p.Bars)
+	}
+	if len(p.Areas) != 2 || p.Areas[0] != (area{"0", "400", "1 Nov: 2 passed"}) {
+		t.Errorf("got %+v", p.Areas)
 	}
 }
 

@@ -55,6 +55,7 @@ type executionData struct {
 	Previous *dashboard.Execution // of the same suite and branch
 	Versus   string               // what the previous one took
 	Left     string               // estimated time left while running
+	New      int                  // failures that the run before did not have
 	Tall     meter
 	Chips    []chip
 	Query    string
@@ -89,6 +90,7 @@ type resultRow struct {
 	Lines    []codeLine
 	Strip    []dashboard.Dot
 	Attempt  string
+	Before   string // how the runs before went
 }
 
 // pager leads through a list by skip.
@@ -185,6 +187,9 @@ func (s *web) execution(_ http.ResponseWriter, r *http.Request) (*view, error) {
 	if err := g.Wait(); err != nil {
 		return nil, err
 	}
+	if whole(d.Sections) && r.URL.Query().Get("status")+d.Query == "" {
+		d.New = newlyFailed(d.Sections)
+	}
 	d.estimate()
 	return &view{Name: "execution", Title: fmt.Sprintf("%s #%d, %s", e.SuiteName, e.ID, e.Status), Path: "/executions", Data: d}, nil
 }
@@ -214,14 +219,19 @@ func resultChips(e dashboard.Execution) []chip {
 	return all
 }
 
+// looksBack is how many runs before one are looked at for its predecessor: those
+// that still run or were stopped are passed over.
+const looksBack = 20
+
 // previous is the run of the same suite and branch that finished before e.
 func (s *web) previous(r *http.Request, e dashboard.Execution) (*dashboard.Execution, error) {
-	list, err := s.store.Executions(r.Context(), dashboard.ExecutionFilter{SuiteID: e.SuiteID, Branch: e.Branch}, dashboard.Page{Limit: dashboard.DefaultLimit})
+	before := dashboard.Page{Cursor: strconv.FormatInt(e.ID, 10), Limit: looksBack}
+	list, err := s.store.Executions(r.Context(), dashboard.ExecutionFilter{SuiteID: e.SuiteID, Branch: e.Branch}, before)
 	if err != nil {
 		return nil, err
 	}
 	for _, p := range list.Items {
-		if p.ID < e.ID && p.Status.Finished() && p.Status != dashboard.StatusStopped {
+		if p.Status.Finished() && p.Status != dashboard.StatusStopped {
 			return &p, nil
 		}
 	}
@@ -295,8 +305,8 @@ func (s *web) resultSection(r *http.Request, e dashboard.Execution, section resu
 	return section, nil
 }
 
-// strips is for how many failures of a page the runs before are shown.
-const strips = 20
+// strips is for how many failures of a page runsBefore runs are shown.
+const strips, runsBefore = 20, 20
 
 // addStrips shows the runs before each failure. A history that cannot be read
 // leaves its strip out.
@@ -305,9 +315,9 @@ func (s *web) addStrips(r *http.Request, rows []resultRow) {
 	g.SetLimit(4)
 	for i := range rows[:min(len(rows), strips)] {
 		g.Go(func() error {
-			history, err := s.store.History(r.Context(), rows[i].CaseID, 20)
+			history, err := s.store.History(r.Context(), rows[i].CaseID, runsBefore)
 			if err == nil {
-				rows[i].Strip = dots(history.Outcomes)
+				rows[i].Strip, rows[i].Before = dots(history.Outcomes), before(history.Outcomes, runsBefore, rows[i].ExecutionID)
 			}
 			return nil
 		})
@@ -344,45 +354,6 @@ func ordinal(n int) string {
 		}
 	}
 	return strconv.Itoa(n) + suffix
-}
-
-// executionsData is the content of the list of executions.
-type executionsData struct {
-	Rows        []executionRow
-	Chips       []chip
-	Suites      []dashboard.Suite
-	SuiteID     int64
-	Branch      string
-	Environment string
-	Filtered    bool
-	Pager       pager
-	Now         time.Time
-	Zone        *time.Location
-	Status      string
-}
-
-func (s *web) executions(_ http.ResponseWriter, r *http.Request) (*view, error) {
-	q := r.URL.Query()
-	suite, _ := strconv.ParseInt(q.Get("suite_id"), 10, 64)
-	filter := dashboard.ExecutionFilter{SuiteID: max(suite, 0), Status: dashboard.Status(q.Get("status")), Branch: q.Get("branch"), Environment: q.Get("environment")}
-	list, err := s.store.Executions(r.Context(), filter, dashboard.Page{Skip: skipOf(r), Limit: pageSize})
-	if err != nil {
-		return nil, err
-	}
-	suites, err := s.store.Suites(r.Context(), dashboard.SuiteFilter{}, dashboard.Page{Limit: dashboard.MaxLimit})
-	if err != nil {
-		return nil, err
-	}
-	choices := []chip{{Name: "All"}}
-	for _, status := range []dashboard.Status{dashboard.StatusRunning, dashboard.StatusFailed, dashboard.StatusError, dashboard.StatusPassed, dashboard.StatusStopped, dashboard.StatusPending} {
-		choices = append(choices, chip{Name: capital(string(status)), Path: string(status)})
-	}
-	d := executionsData{
-		Rows: executionRows(list.Items, s.Now()), Chips: chips(r, "status", choices...), Suites: suites.Items, SuiteID: filter.SuiteID, Branch: filter.Branch,
-		Environment: filter.Environment, Filtered: filter != dashboard.ExecutionFilter{}, Pager: newPager(r, skipOf(r), len(list.Items), list.Total),
-		Now: s.Now(), Zone: zoneOf(r), Status: q.Get("status"),
-	}
-	return &view{Name: "executions", Title: "Executions", Path: "/executions", Data: d}, nil
 }
 
 // stop ends a running execution and leads back to it.

@@ -113,6 +113,8 @@ type sideData struct {
 	Name string
 	executionRow
 	Text string
+	Now  time.Time
+	Zone *time.Location
 }
 
 type deltaSection struct {
@@ -128,6 +130,7 @@ type deltaRow struct {
 	BaseDuration string
 	More, Ratio  string
 	Meter        meter
+	Strip        []dashboard.Dot
 }
 
 func (s *web) compare(_ http.ResponseWriter, r *http.Request) (*view, error) {
@@ -141,7 +144,8 @@ func (s *web) compare(_ http.ResponseWriter, r *http.Request) (*view, error) {
 		if err != nil {
 			return nil, err
 		}
-		d.fill(comparison, s.Now())
+		d.fill(comparison)
+		s.addDeltaStrips(r, d.Sections)
 		choices.SuiteID = comparison.Head.SuiteID
 	}
 	list, err := s.store.Executions(r.Context(), choices, dashboard.Page{Limit: dashboard.DefaultLimit})
@@ -182,10 +186,10 @@ func withChosen(list []dashboard.Execution, d compareData) []dashboard.Execution
 	return out
 }
 
-func (d *compareData) fill(c dashboard.Comparison, now time.Time) {
+func (d *compareData) fill(c dashboard.Comparison) {
 	d.Chosen = true
-	d.Base = sideData{"Base", newExecutionRow(c.Base, now), countsText(c.Base.Counts)}
-	d.Head = sideData{"Head", newExecutionRow(c.Head, now), countsText(c.Head.Counts)}
+	d.Base = sideData{"Base", newExecutionRow(c.Base, d.Now), countsText(c.Base.Counts), d.Now, d.Zone}
+	d.Head = sideData{"Head", newExecutionRow(c.Head, d.Now), countsText(c.Head.Counts), d.Now, d.Zone}
 	d.Verdict, d.Detail = verdict(c.Counts)
 	d.Sections = []deltaSection{
 		{ID: "new", Title: "New failures", Note: "passed in base, not in head", Count: c.Counts.NewFailures, Rows: deltaRows(c.NewFailures)},
@@ -259,34 +263,20 @@ func deltaRows(list []dashboard.Delta) []deltaRow {
 	return rows
 }
 
-// searchData is the content of the page of what was found.
-type searchData struct {
-	Query      string
-	Suites     []dashboard.FoundItem
-	Cases      []dashboard.FoundItem
-	Executions []executionRow
-	Nothing    bool
-	Now        time.Time
-	Zone       *time.Location
-}
-
-// Count says how many of a kind were found. There may be more than a page of them.
-func (searchData) Count(n int) string {
-	if n == pageSize {
-		return fmt.Sprintf("the first %d", n)
-	}
-	return strconv.Itoa(n)
-}
-
-func (s *web) search(_ http.ResponseWriter, r *http.Request) (*view, error) {
-	d := searchData{Query: strings.TrimSpace(r.URL.Query().Get("q")), Now: s.Now(), Zone: zoneOf(r)}
-	if d.Query != "" {
-		found, err := s.store.Search(r.Context(), d.Query, pageSize)
-		if err != nil {
-			return nil, err
+// addDeltaStrips shows the newest runs of the first cases of each section.
+func (s *web) addDeltaStrips(r *http.Request, sections []deltaSection) {
+	var g errgroup.Group
+	g.SetLimit(4)
+	for _, section := range sections {
+		for i := range section.Rows[:min(len(section.Rows), strips)] {
+			row := &section.Rows[i]
+			g.Go(func() error {
+				if history, err := s.store.History(r.Context(), row.CaseID, dashboard.HistoryLimit); err == nil {
+					row.Strip = dots(history.Outcomes)
+				}
+				return nil // without a history the strip is left out
+			})
 		}
-		d.Suites, d.Cases, d.Executions = found.Suites, found.Cases, executionRows(found.Executions, s.Now())
-		d.Nothing = len(found.Suites)+len(found.Cases)+len(found.Executions) == 0
 	}
-	return &view{Name: "search", Title: "Search", Data: d}, nil
+	_ = g.Wait()
 }

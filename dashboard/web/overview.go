@@ -101,7 +101,7 @@ func (s *web) overviewWith(r *http.Request, status int, n notice) (*view, error)
 	}
 	d := s.overviewData(f, days, zone)
 	d.Origin = originOf(r)
-	d.Upload = uploadPanel{Notice: n, Suites: suiteNames(f)}
+	d.Upload = uploadPanel{Notice: n, Suites: suiteNames(f), Suite: r.URL.Query().Get("suite")}
 	d.Answers = newAnswers(dashboard.TraceOf(r.Context()).Answers(), time.Since(start))
 	return &view{Name: "overview", Title: "Overview", Path: "/", Status: status, Data: d}, nil
 }
@@ -301,48 +301,6 @@ func progress(c dashboard.Counts) string {
 func countsMeter(c dashboard.Counts, text string) meter {
 	return newMeter(float64(c.Total), text, share{"failed", float64(c.Failed)}, share{"error", float64(c.Errors)},
 		share{"skipped", float64(c.Skipped)}, share{"passed", float64(c.Passed)})
-}
-
-// trendPanel is the chart of executions per day with its figures.
-type trendPanel struct {
-	Plot                  plot
-	Label                 string
-	Passed, Failed, Error int64
-	Days                  []trendRow // newest first
-}
-
-type trendRow struct {
-	Day                   string
-	Passed, Failed, Error int64
-}
-
-func newTrend(days []dashboard.TrendDay) trendPanel {
-	var p trendPanel
-	var columns []column
-	var worst dashboard.TrendDay
-	for _, d := range days {
-		p.Passed, p.Failed, p.Error = p.Passed+d.Passed, p.Failed+d.Failed, p.Error+d.Error
-		if d.Failed+d.Error > worst.Failed+worst.Error {
-			worst = d
-		}
-		columns = append(columns, column{Label: day(d.Date), Values: []float64{float64(d.Passed), float64(d.Failed), float64(d.Error)}})
-		p.Days = append(p.Days, trendRow{day(d.Date), d.Passed, d.Failed, d.Error})
-	}
-	slices.Reverse(p.Days)
-	p.Plot = newColumns(columns, []string{"passed", "failed", "error"})
-	p.Label = fmt.Sprintf("Finished executions per day: %d passed, %d failed, %d error", p.Passed, p.Failed, p.Error)
-	if worst.Date != "" {
-		p.Label += fmt.Sprintf("; the worst day is %s with %d failed and %d error", day(worst.Date), worst.Failed, worst.Error)
-	}
-	return p
-}
-
-func day(date string) string {
-	t, err := time.Parse(time.DateOnly, date)
-	if err != nil {
-		return date
-	}
-	return t.Format("2 Jan")
 }
 
 type typeRow struct {

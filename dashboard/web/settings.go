@@ -124,10 +124,13 @@ func (s *web) deleteWebhook(w http.ResponseWriter, r *http.Request) (*view, erro
 	if !ok {
 		return notFound("There is no such webhook."), nil
 	}
-	if err := s.Admin.DeleteWebhook(r.Context(), id); err != nil && !errors.Is(err, dashboard.ErrNotFound) {
+	err := s.Admin.DeleteWebhook(r.Context(), id)
+	if err != nil && !errors.Is(err, dashboard.ErrNotFound) {
 		return nil, err
 	}
-	s.audit(r, "webhook.delete", strconv.FormatInt(id, 10), "")
+	if err == nil {
+		s.audit(r, "webhook.delete", strconv.FormatInt(id, 10), "")
+	}
 	http.Redirect(w, r, "/settings/tokens#h-hooks", http.StatusSeeOther)
 	return nil, nil
 }

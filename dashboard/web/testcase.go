@@ -20,6 +20,8 @@ type caseData struct {
 	Strip    []outcomeRow // the oldest first
 	Counts   map[dashboard.Status]int64
 	Signs    []signRow
+	Hints    []signRow
+	Took     string // how failures differ in duration
 	Plot     casePlot
 	Failure  *resultRow // the last, with its stack
 	Runs     []outcomeRow
@@ -93,6 +95,7 @@ func newCaseData(c dashboard.Case, history dashboard.CaseHistory, zone *time.Loc
 	for _, sign := range history.Signs {
 		d.Signs = append(d.Signs, newSignRow(sign))
 	}
+	d.Hints, d.Took = hintRows(history.Outcomes), failedDuration(history.Outcomes)
 	d.Plot = newCasePlot(d.Strip, history.MedianDurationMS)
 	return d
 }
@@ -183,6 +186,9 @@ func newCasePlot(runs []outcomeRow, median int64) casePlot {
 		if paths[class] != nil {
 			p.Dots = append(p.Dots, pathRow{class, paths[class].String()})
 		}
+	}
+	for i, o := range runs {
+		p.Areas = append(p.Areas, area{X: point(800 * float64(i) / float64(len(runs))), Width: point(800 / float64(len(runs))), Title: o.Title})
 	}
 	for i := len(runs) / 12; i < len(runs); i += max(1, len(runs)/6) {
 		p.Labels = append(p.Labels, label{X: point(x(i)/8) + "%", Text: fmt.Sprintf("#%d", runs[i].ExecutionID)})

@@ -26,7 +26,7 @@ type views map[string]*template.Template
 
 func parseViews(files *assets) (views, error) {
 	funcs := template.FuncMap{
-		"asset": files.address, "count": countAny, "plural": plural, "percent": percent, "duration": duration, "bytes": bytesize,
+		"asset": files.address, "count": countAny, "plural": pluralAny, "percent": percent, "duration": duration, "bytes": bytesize,
 		"name": breakable, "printable": Printable, "commit": commit, "outward": outward, "ago": ago, "rfc3339": rfc3339, "absolute": absolute,
 		"dict": dict, "striplabel": stripLabel, "firstline": firstLine, "inc": func(n int) int { return n + 1 }, "dec": func(n int64) int64 { return n - 1 },
 		"figure": func(p float64) string { return percentFigure(p / 100) }, "ms": func(n int64) string { return duration(millis(n)) }, "len64": length, "capital": capital,
@@ -55,6 +55,17 @@ func countAny(n any) (string, error) {
 		return count(n), nil
 	}
 	return "", fmt.Errorf("count: %T is no whole number", n)
+}
+
+// pluralAny is plural for templates.
+func pluralAny(n any, one, many string) (string, error) {
+	switch n := n.(type) {
+	case int:
+		return plural(int64(n), one, many), nil
+	case int64:
+		return plural(n, one, many), nil
+	}
+	return "", fmt.Errorf("plural: %T is no whole number", n)
 }
 
 func length(list any) int64 { return int64(reflect.ValueOf(list).Len()) }

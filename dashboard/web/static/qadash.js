@@ -50,6 +50,12 @@ document.addEventListener('drop', e => {
 });
 document.addEventListener('change', e => { if (e.target.name === 'file' && e.target.form === form()) choose(form()); });
 
+// The suite goes in the address as well, before the files: a refusal that comes early still knows it.
+document.addEventListener('htmx:configRequest', e => {
+  const suite = e.detail.elt === form() && form().elements.suite.value;
+  if (suite) e.detail.path += '?suite=' + encodeURIComponent(suite);
+});
+
 // htmx: refusals carry a page too; what loads says so.
 document.addEventListener('htmx:beforeSwap', e => { if (e.detail.xhr.status >= 400 && e.detail.xhr.getResponseHeader('Content-Type')?.startsWith('text/html')) e.detail.shouldSwap = true; });
 document.addEventListener('htmx:beforeRequest', e => e.detail.elt.setAttribute('aria-busy', 'true'));
@@ -85,37 +91,54 @@ document.addEventListener('keydown', e => {
 
 // Live: counts at most once a second; rows never move under the pointer or the focus.
 let source, spoken = 0;
+const say = text => { const s = $('[data-live-state]'); if (s) s.textContent = text; };
+const reading = () => { const r = $('#results'); return !!r && (r.matches(':hover') || r.contains(document.activeElement)); };
+
+// take puts what changed in another copy of the page in place; false: not the rows, which are being read.
+function take(page) {
+  const held = reading();
+  for (const id of held ? ['progress'] : ['progress', 'results']) {
+    const old = document.getElementById(id), now = page.getElementById(id);
+    if (!old || !now) continue;
+    for (const d of old.querySelectorAll('details[id][open]')) now.querySelector('#' + CSS.escape(d.id))?.setAttribute('open', '');
+    old.replaceWith(now);
+  }
+  const chips = page.querySelector('.chips'), title = page.querySelector('h1')?.parentElement;
+  if (chips && !$('.chips').contains(document.activeElement)) { $('.chips').replaceWith(chips); htmx.process(chips); }
+  if (title) $('h1').parentElement.replaceWith(title);
+  return !held;
+}
+
 function follow() {
-  const region = $('[data-live]');
-  if (!region) { source?.close(); source = undefined; return; }
-  if (source?.of === region.dataset.live) return;
+  const address = $('[data-live]')?.dataset.live;
+  if (source && source.of === address) return;
   source?.close();
-  source = Object.assign(new EventSource(region.dataset.live), { of: region.dataset.live });
-  const say = text => { const s = $('[data-live-state]'); if (s) s.textContent = text; };
-  let pending = 0, last = 0, ended = false;
-  const refresh = () => {
-    pending = 0; last = Date.now();
-    fetch(location.href).then(r => r.text()).then(text => {
-      const page = new DOMParser().parseFromString(text, 'text/html');
-      for (const id of ['progress', 'results']) {
-        const old = document.getElementById(id), now = page.getElementById(id);
-        if (!old || !now || id === 'results' && (old.matches(':hover') || old.contains(document.activeElement))) continue;
-        for (const d of old.querySelectorAll('details[id][open]')) now.querySelector('#' + CSS.escape(d.id))?.setAttribute('open', '');
-        old.replaceWith(now);
-      }
-      const chips = page.querySelector('.chips'), title = page.querySelector('h1')?.parentElement;
-      if (chips && !$('.chips').contains(document.activeElement)) { $('.chips').replaceWith(chips); htmx.process(chips); }
-      if (title) $('h1').parentElement.replaceWith(title);
-      if (!ended) say('live');
-      else if (source) { source.close(); source = undefined; }
-      if (ended || Date.now() - spoken > 10000) { spoken = Date.now(); announce($('#progress svg')?.getAttribute('aria-label') ?? ''); }
-    });
+  source = undefined;
+  if (!address) return;
+  const mine = source = Object.assign(new EventSource(address), { of: address });
+  let pending = 0, last = 0, ended = false, waiting = false;
+  const again = ms => { pending ||= setTimeout(refresh, ms); };
+  const refresh = async () => {
+    pending = 0;
+    if (source !== mine) return; // another page is shown
+    last = Date.now();
+    try {
+      const answer = await fetch(location.href);
+      if (!answer.ok) throw answer.status;
+      const whole = take(new DOMParser().parseFromString(await answer.text(), 'text/html'));
+      say(!whole ? 'the list waits while it is read' : ended ? '' : 'live');
+      if (!whole && !waiting) untilLeft();
+      if (ended) mine.close();
+      if (ended && whole) source = undefined;
+    } catch { say('no answer, trying again'); again(2000); }
+    if (ended || Date.now() - spoken > 10000) { spoken = Date.now(); announce($('#progress svg')?.getAttribute('aria-label') ?? ''); }
   };
-  source.onopen = () => say('live');
-  source.onerror = () => say('connection lost, trying again');
-  source.addEventListener('progress', e => {
+  const untilLeft = () => { waiting = true; setTimeout(() => { if (reading()) return untilLeft(); waiting = false; again(0); }, 500); };
+  mine.onopen = () => say('live');
+  mine.onerror = () => { if (!ended) say('connection lost, trying again'); };
+  mine.addEventListener('progress', e => {
     ended = !['pending', 'running'].includes(JSON.parse(e.data).status);
-    if (!pending) pending = setTimeout(refresh, Math.max(0, 1000 - (Date.now() - last)));
+    again(Math.max(0, 1000 - (Date.now() - last)));
   });
 }
 function announce(text) {
