@@ -144,7 +144,9 @@ func fill(t testing.TB, s *Store, executions int) {
 			CASE WHEN (e.id * 31 + c.id) % 89 = 0 THEN 'boom ' || c.id % 50 ELSE '' END FROM executions e JOIN cases c ON c.suite_id = e.suite_id`,
 	}
 	if s.dialect.name == "postgres" {
-		statements = append(statements, "ANALYZE") // which it does by itself; SQLite has no statistics
+		// What autovacuum does within a minute, also for tables that only grow: without
+		// it an index cannot answer alone. SQLite needs neither.
+		statements = append(statements, "VACUUM ANALYZE")
 	}
 	for _, q := range statements {
 		if _, err := s.write.ExecContext(t.Context(), q); err != nil {
@@ -206,6 +208,11 @@ func TestPlansUseIndexes(t *testing.T) {
 		for _, walk := range walks(t, s, "EXPLAIN QUERY PLAN ") {
 			t.Error(walk)
 		}
+		for _, name := range []string{"flaky", "top errors"} {
+			if plan := planOf(t, s, name); !strings.Contains(plan, "USING COVERING INDEX results_trouble") {
+				t.Errorf("%s looks up rows of failures:\n%s", name, plan)
+			}
+		}
 		// What finds nothing when an index is gone proves nothing.
 		if _, err := s.write.ExecContext(t.Context(), "DROP INDEX results_history"); err != nil {
 			t.Fatal(err)
@@ -240,7 +247,8 @@ func TestPlansUseIndexes(t *testing.T) {
 	})
 }
 
-// times tells how long each read takes over much data, without any cache.
+// times tells how long each read takes over much data, without any cache of ours:
+// the first time, and again when the database has read it before.
 func times(t *testing.T, s *Store, executions int) {
 	t.Helper()
 	if executions < 10_000 {
@@ -248,11 +256,15 @@ func times(t *testing.T, s *Store, executions int) {
 	}
 	all := reads(s)
 	for _, name := range slices.Sorted(maps.Keys(all)) {
-		begin := time.Now()
-		if err := all[name](t.Context()); err != nil {
-			t.Fatalf("%s: %v", name, err)
+		var took [2]float64
+		for i := range took {
+			begin := time.Now()
+			if err := all[name](t.Context()); err != nil {
+				t.Fatalf("%s: %v", name, err)
+			}
+			took[i] = time.Since(begin).Seconds() * 1e3
 		}
-		t.Logf("%-22s %8.2f ms over %d results", name, time.Since(begin).Seconds()*1e3, executions*perSuite)
+		t.Logf("%-22s %8.2f ms, then %8.2f ms over %d results", name, took[0], took[1], executions*perSuite)
 	}
 }
 
@@ -293,6 +305,18 @@ func walks(t *testing.T, s *Store, explain string) (found []string) {
 		t.Errorf("only %d statements were seen", len(seen))
 	}
 	return found
+}
+
+// planOf returns the plan of the first statement of a read in SQLite.
+func planOf(t *testing.T, s *Store, name string) string {
+	t.Helper()
+	var all []statement
+	s.tap = func(h handle) handle { return recorder{h, name, &all} }
+	defer func() { s.tap = nil }()
+	if err := reads(s)[name](t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	return strings.Join(explained(t, s, "EXPLAIN QUERY PLAN "+all[0].query, all[0].args), "\n")
 }
 
 // explained returns the lines of a plan.
