@@ -335,6 +335,9 @@ func newResultRow(r dashboard.Result) resultRow {
 	case r.FailingRuns > 1:
 		row.Tag = ordinal(r.FailingRuns) + " run"
 	}
+	if r.Status == dashboard.StatusSkipped && r.DurationMS == 0 {
+		row.Duration = "–"
+	}
 	if n := len(r.Attempts); n > 1 {
 		row.Attempt = fmt.Sprintf("%d attempts", n)
 	}

@@ -161,7 +161,10 @@ func newHeadline(health []dashboard.SuiteHealth, branch string) headline {
 	if len(red) == 1 {
 		verb = "is"
 	}
-	h := headline{Class: "failed", Text: fmt.Sprintf("%d of %s %s red on %s", len(red), plural(int64(len(health)), "suite", "suites"), verb, branch), Red: red}
+	h := headline{Class: "failed", Text: fmt.Sprintf("%d of %d suites %s red on %s", len(red), len(health), verb, branch), Red: red}
+	if len(health) == 1 {
+		h.Text = "the one suite is red on " + branch
+	}
 	if len(red) > 3 {
 		h.Red, h.More = red[:3], len(red)-3
 	}
@@ -317,7 +320,7 @@ func newTypes(types []dashboard.TypeShare) []typeRow {
 	}
 	var rows []typeRow
 	for _, t := range types {
-		rows = append(rows, typeRow{string(t.TestType), t.Count, fmt.Sprintf("%.0f %%", t.Percentage),
+		rows = append(rows, typeRow{string(t.TestType), t.Count, percent(t.Percentage / 100),
 			newMeter(most, plural(t.Count, "case", "cases"), share{"m1", float64(t.Count)})})
 	}
 	return rows

@@ -29,6 +29,8 @@ type caseData struct {
 	Tabs     []chip
 	Only     []chip
 	Judged   string // passed of judged outcomes
+	Span     string // of the strip
+	Signed   string // the runs in which signs count
 	Now      time.Time
 	Zone     *time.Location
 	Failures int64
@@ -92,12 +94,35 @@ func newCaseData(c dashboard.Case, history dashboard.CaseHistory, zone *time.Loc
 	slices.Reverse(d.Strip)
 	d.Failures = d.Counts[dashboard.StatusFailed] + d.Counts[dashboard.StatusError]
 	d.Judged = fmt.Sprintf("%d of %d", d.Counts[dashboard.StatusPassed], d.Counts[dashboard.StatusPassed]+d.Failures)
+	d.Span = "last " + plural(int64(len(d.Strip)), "run", "runs")
+	if len(d.Strip) == 1 {
+		d.Span = "its only run"
+	}
+	d.Signed = signedSpan(d)
 	for _, sign := range history.Signs {
 		d.Signs = append(d.Signs, newSignRow(sign))
 	}
 	d.Hints, d.Took = hintRows(history.Outcomes), failedDuration(history.Outcomes)
 	d.Plot = newCasePlot(d.Strip, history.MedianDurationMS)
 	return d
+}
+
+// signedSpan names the runs that signs are counted in: ten clean passes in a row
+// leave out what was before them.
+func signedSpan(d caseData) string {
+	counted, judged := 0, int(d.Counts[dashboard.StatusPassed]+d.Failures)
+	for _, sign := range d.History.Signs {
+		if sign.Name == dashboard.SignRetried {
+			counted = sign.Of
+		}
+	}
+	switch {
+	case counted == judged:
+		return d.Span
+	case counted == 0:
+		return fmt.Sprintf("cleared by %d clean passes", dashboard.CleanRuns)
+	}
+	return fmt.Sprintf("%s since %d clean passes", plural(int64(counted), "run", "runs"), dashboard.CleanRuns)
 }
 
 func newSignRow(s dashboard.Sign) signRow {
