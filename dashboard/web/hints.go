@@ -169,4 +169,3 @@ func newlyFailed(sections []resultSection) int {
 func whole(sections []resultSection) bool {
 	return !slices.ContainsFunc(sections, func(s resultSection) bool { return s.Loud && int64(len(s.Rows)) < s.Total })
 }
-
