@@ -36,6 +36,7 @@ type conn struct {
 	probing atomic.Pointer[probe]
 
 	flow   flow
+	reads  coalescer
 	pulse  pulse
 	losses losses
 

@@ -10,14 +10,34 @@ import (
 	"github.com/larder-go/larder"
 )
 
-// get reads one key.
-func (c *conn) get(ctx context.Context, key string) larder.Reply {
+// getAlone reads one key by a command of its own.
+func (c *conn) getAlone(ctx context.Context, key string) larder.Reply {
 	result := c.sendOne(ctx, c.client.B().Get().Key(key).Build())
+	return c.got(&result)
+}
+
+// got is the reply to a GET.
+func (c *conn) got(result *rueidis.RedisResult) larder.Reply {
 	if err := result.NonRedisError(); err != nil {
 		return larder.Reply{Err: lost(err)}
 	}
 	message, err := result.ToMessage()
 	return c.present(&message, err)
+}
+
+// gotAll takes the reply to an MGET of n keys apart.
+func (c *conn) gotAll(result *rueidis.RedisResult, n int) ([]rueidis.RedisMessage, error) {
+	if err := result.NonRedisError(); err != nil {
+		return nil, lost(err)
+	}
+	if err := result.Error(); err != nil {
+		return nil, c.refused(err)
+	}
+	values, err := result.ToArray()
+	if err != nil || len(values) != n {
+		return nil, fmt.Errorf("redistier: MGET of %d keys answered %d values: %w", n, len(values), err)
+	}
+	return values, nil
 }
 
 // lost describes an error of the connection.

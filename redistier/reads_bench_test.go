@@ -37,8 +37,9 @@ func BenchmarkKeyspace(b *testing.B) {
 		b.Fatal(err)
 	}
 	hit := func(i int) error { _, err := k.Get(ctx, keys[i%benchKeys], load); return err }
-	b.Run("read=hit/goroutines=1", func(b *testing.B) { spread(b, 1, hit) })
-	b.Run("read=hit/goroutines=64", func(b *testing.B) { spread(b, 64, hit) })
+	for _, n := range []int{1, 2, 4, 8, 16, 32, 64, 256} {
+		b.Run("read=hit/goroutines="+strconv.Itoa(n), func(b *testing.B) { spread(b, n, hit) })
+	}
 	b.Run("read=exact/goroutines=64", func(b *testing.B) {
 		spread(b, 64, func(i int) error { _, err := k.Get(ctx, keys[i%benchKeys], load, larder.Exact); return err })
 	})

@@ -13,26 +13,27 @@ import (
 
 // receive sets the replies of the ops that one command served.
 func (c *conn) receive(ops []larder.Op, result *rueidis.RedisResult, replies []larder.Reply) {
+	if len(ops) > 1 {
+		c.receiveRun(result, replies)
+		return
+	}
 	if err := result.NonRedisError(); err != nil {
 		fillError(replies, lost(err))
 		return
 	}
 	message, err := result.ToMessage()
-	switch {
-	case err != nil && !rueidis.IsRedisNil(err):
+	if err != nil && !rueidis.IsRedisNil(err) {
 		fillError(replies, c.refused(err))
-	case len(ops) > 1:
-		c.receiveRun(&message, replies)
-	default:
-		replies[0] = c.reply(ops[0].Kind, &message, err)
+		return
 	}
+	replies[0] = c.reply(ops[0].Kind, &message, err)
 }
 
-// receiveRun takes the reply of an MGET apart.
-func (c *conn) receiveRun(message *rueidis.RedisMessage, replies []larder.Reply) {
-	values, err := message.ToArray()
-	if err != nil || len(values) != len(replies) {
-		fillError(replies, fmt.Errorf("redistier: MGET of %d keys answered %d values: %w", len(replies), len(values), err))
+// receiveRun takes the reply to an MGET apart.
+func (c *conn) receiveRun(result *rueidis.RedisResult, replies []larder.Reply) {
+	values, err := c.gotAll(result, len(replies))
+	if err != nil {
+		fillError(replies, err)
 		return
 	}
 	for i := range values {

@@ -1,0 +1,205 @@
+package redistier
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"regexp"
+	"strconv"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/larder-go/larder"
+	"github.com/larder-go/larder/lardertest"
+)
+
+// fillNumbered sets n entries to their own names and returns these.
+func fillNumbered(t *testing.T, tier *Tier, srv *lardertest.RedisServer, n int) []string {
+	t.Helper()
+	keys := make([]string, n)
+	for i := range keys {
+		keys[i] = tier.EntryKey("k" + strconv.Itoa(i))
+		command(t, srv, "SET", keys[i], keys[i])
+	}
+	return keys
+}
+
+// readsUnderWay pauses the server and returns once maxUnderWay reads have been
+// sent to it, one of them with the context first; their replies come by the
+// channel.
+func readsUnderWay(t *testing.T, first context.Context, tier *Tier, srv *lardertest.RedisServer) <-chan larder.Reply {
+	t.Helper()
+	if err := srv.Stop(); err != nil {
+		t.Fatal(err)
+	}
+	replies := make(chan larder.Reply, maxUnderWay)
+	ctx := first
+	for range maxUnderWay {
+		go func(ctx context.Context) { replies <- tier.Get(ctx, tier.EntryKey("k0")) }(ctx)
+		ctx = testContext(t)
+	}
+	eventually(t, "reads under way", func() bool { return readsOf(tier).underWayNow() == maxUnderWay })
+	return replies
+}
+
+func readsOf(tier *Tier) *coalescer { return &tier.conn(tier.EntryKey("k")).reads }
+
+func (q *coalescer) underWayNow() int {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.underWay
+}
+
+func (q *coalescer) waiting() int {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return len(q.queue)
+}
+
+func eventually(t *testing.T, what string, condition func() bool) {
+	t.Helper()
+	for end := time.Now().Add(patience); !condition(); time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("no %s within %v", what, patience)
+		}
+	}
+}
+
+var mgetCalls = regexp.MustCompile(`cmdstat_mget:calls=(\d+)`)
+
+// TestReadsCoalesce: reads that come while others are under way share commands,
+// each gets what its key holds, and the last leaves nothing behind.
+func TestReadsCoalesce(t *testing.T) {
+	tier, _, srv := connected(t)
+	keys := fillNumbered(t, tier, srv, 100)
+	ctx := testContext(t)
+	first := readsUnderWay(t, ctx, tier, srv)
+	var wg sync.WaitGroup
+	for i, key := range keys {
+		wg.Go(func() {
+			want := larder.Reply{State: larder.Present, Data: key}
+			if i%10 == 9 {
+				key, want = tier.EntryKey("absent"+strconv.Itoa(i)), larder.Reply{State: larder.Absent}
+			}
+			if got := tier.Get(ctx, key); got != want {
+				t.Errorf("%s: %+v", key, got)
+			}
+		})
+	}
+	eventually(t, "queue of 100", func() bool { return readsOf(tier).waiting() == len(keys) })
+	if err := srv.Cont(); err != nil {
+		t.Fatal(err)
+	}
+	wg.Wait()
+	for range maxUnderWay {
+		if r := <-first; r.Data != keys[0] {
+			t.Errorf("%+v", r)
+		}
+	}
+	calls := mgetCalls.FindStringSubmatch(command(t, srv, "INFO", "commandstats"))
+	if calls == nil || len(calls[1]) != 1 || calls[1] > strconv.Itoa(maxUnderWay) {
+		t.Errorf("MGET calls %q for %d reads at once, want at most %d", calls, len(keys), maxUnderWay)
+	}
+	eventually(t, "end", func() bool { return readsOf(tier).underWayNow() == 0 && readsOf(tier).waiting() == 0 })
+}
+
+// TestQueuedReadsEndWithTheirContexts: a read that waits for others ends with
+// its own context, and one whose command ended with its sender's context asks
+// again:
+//
+//  1. all commands that may be under way are, and get no answer
+//  2. A, which may wait longest, and B queue up; C, with little time, too
+//  3. C's time is up: it returns
+//  4. one of the commands of 1 ends; A sends one for itself and B
+//  5. A's caller cancels: A returns
+//  6. the server answers again: B gets its value
+func TestQueuedReadsEndWithTheirContexts(t *testing.T) {
+	tier, _, srv := connected(t)
+	keys := fillNumbered(t, tier, srv, 3)
+	firstContext, endFirst := context.WithCancel(testContext(t))
+	first := readsUnderWay(t, firstContext, tier, srv)
+
+	get := func(ctx context.Context, key string) <-chan larder.Reply {
+		reply := make(chan larder.Reply, 1)
+		before := readsOf(tier).waiting()
+		go func() { reply <- tier.Get(ctx, key) }()
+		eventually(t, "read in the queue", func() bool { return readsOf(tier).waiting() > before })
+		return reply
+	}
+	contextA, cancelA := context.WithTimeout(context.Background(), 2*patience)
+	defer cancelA()
+	a, b := get(contextA, keys[1]), get(testContext(t), keys[2])
+	contextC, cancelC := context.WithCancel(testContext(t))
+	c := get(contextC, keys[0])
+	cancelC()
+	if r := <-c; !errors.Is(r.Err, context.Canceled) {
+		t.Errorf("C: %+v", r)
+	}
+	endFirst()
+	if r := <-first; !errors.Is(r.Err, context.Canceled) {
+		t.Errorf("first: %+v", r)
+	}
+	eventually(t, "command of A", func() bool { return readsOf(tier).waiting() == 0 })
+	cancelA()
+	if r := <-a; !errors.Is(r.Err, context.Canceled) {
+		t.Errorf("A: %+v", r)
+	}
+	if err := srv.Cont(); err != nil {
+		t.Fatal(err)
+	}
+	if r := <-b; r.Data != keys[2] {
+		t.Errorf("B: %+v", r)
+	}
+	for range maxUnderWay - 1 {
+		if r := <-first; r.Data != keys[0] {
+			t.Errorf("first: %+v", r)
+		}
+	}
+}
+
+// TestReadsUnderTorment: whatever contexts end and connections break, a read
+// returns the value of its own key or an error, and when all is over nothing is
+// under way.
+func TestReadsUnderTorment(t *testing.T) {
+	tier, events, srv := connected(t)
+	keys := fillNumbered(t, tier, srv, 50)
+	values := 0
+	var mu sync.Mutex
+	var wg sync.WaitGroup
+	for range 60 {
+		wg.Go(func() {
+			for range 200 {
+				ctx, cancel := context.WithTimeout(context.Background(), rand.N(3*time.Millisecond))
+				if rand.N(4) == 0 {
+					cancel()
+				}
+				key := keys[rand.N(len(keys))]
+				r := tier.Get(ctx, key)
+				cancel()
+				if r.Err == nil && r.Data != key {
+					t.Errorf("%s: %+v", key, r)
+				}
+				if r.Err == nil {
+					mu.Lock()
+					values++
+					mu.Unlock()
+				}
+			}
+		})
+	}
+	for range 5 {
+		mark := events.mark()
+		command(t, srv, "CLIENT", "KILL", "TYPE", "normal")
+		events.await(t, mark, "connected")
+	}
+	wg.Wait()
+	if values == 0 {
+		t.Error("no read succeeded")
+	}
+	q := readsOf(tier)
+	eventually(t, "end", func() bool { return q.underWayNow() == 0 && q.waiting() == 0 })
+	if r := tier.Get(testContext(t), keys[7]); r.Data != keys[7] {
+		t.Errorf("afterwards: %+v", r)
+	}
+}
