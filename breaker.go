@@ -55,19 +55,18 @@ const (
 	maxRequired = 16
 )
 
-// record counts a call that ended with err after took, and reports whether it
-// opened the breaker.
-func (b *breaker) record(err error, took time.Duration) bool {
+// record counts a call that ended at now with err after took, and reports
+// whether it opened the breaker.
+func (b *breaker) record(err error, now int64, took time.Duration) bool {
 	if b.limit < 0 {
 		return false
 	}
-	now := clock.Now()
 	failed := isFailure(err)
 	if !failed && b.failures.Load() != 0 {
 		b.failures.Store(0)
 	}
 	bad := failed || b.slow > 0 && took >= b.slow
-	calls, bads := b.recent.add(now, bad)
+	calls, bads := b.recent.add(now, took, bad)
 	if !bad {
 		return false
 	}
@@ -161,20 +160,39 @@ func (b *breaker) word() string {
 type tally struct{ seconds [16]tallySecond }
 
 type tallySecond struct {
-	number     atomic.Int64 // of the second; others' counts are old
-	calls, bad atomic.Int64
+	number atomic.Int64 // of the second; others' counts are old
+	bad    atomic.Int64
+	calls  [4]tallyCell // for as many cores at once
 }
 
-// add counts a call at now. For a bad one it returns how many there were within
-// breakerWindow, and how many of them bad.
-func (t *tally) add(now int64, bad bool) (calls, bads int64) {
+type tallyCell struct {
+	n atomic.Int64
+	_ [56]byte
+}
+
+func (s *tallySecond) clear() {
+	s.bad.Store(0)
+	for i := range s.calls {
+		s.calls[i].n.Store(0)
+	}
+}
+
+func (s *tallySecond) allCalls() (n int64) {
+	for i := range s.calls {
+		n += s.calls[i].n.Load()
+	}
+	return n
+}
+
+// add counts a call that ended at now after took. For a bad one it returns how
+// many there were within breakerWindow, and how many of them bad.
+func (t *tally) add(now int64, took time.Duration, bad bool) (calls, bads int64) {
 	number := now/int64(time.Second) + 1
 	s := &t.seconds[uint64(number)%16]
 	if old := s.number.Load(); old != number && s.number.CompareAndSwap(old, number) {
-		s.calls.Store(0)
-		s.bad.Store(0)
+		s.clear()
 	}
-	s.calls.Add(1)
+	s.calls[took&3].n.Add(1)
 	if !bad {
 		return 0, 0
 	}
@@ -182,7 +200,7 @@ func (t *tally) add(now int64, bad bool) (calls, bads int64) {
 	for i := range t.seconds {
 		s := &t.seconds[i]
 		if age := number - s.number.Load(); age >= 0 && age < int64(breakerWindow/time.Second) {
-			calls += s.calls.Load()
+			calls += s.allCalls()
 			bads += s.bad.Load()
 		}
 	}
@@ -191,8 +209,7 @@ func (t *tally) add(now int64, bad bool) (calls, bads int64) {
 
 func (t *tally) reset() {
 	for i := range t.seconds {
-		t.seconds[i].calls.Store(0)
-		t.seconds[i].bad.Store(0)
+		t.seconds[i].clear()
 	}
 }
 

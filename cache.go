@@ -194,11 +194,14 @@ func (c *Cache) covered(e *Epoch, now int64) bool {
 // observe tells the breaker how a remote call that began at sent ended. A
 // caller whose own deadline came before a server could have answered says
 // nothing about it.
-func (c *Cache) observe(err error, sent int64) {
-	if errors.Is(err, context.DeadlineExceeded) && clock.Now()-sent < int64(c.opts.ReadTimeout)/10 {
+func (c *Cache) observe(err error, sent int64) { c.observed(err, sent, clock.Now()) }
+
+// observed is observe for a call that ended at ended.
+func (c *Cache) observed(err error, sent, ended int64) {
+	if err != nil && ended-sent < int64(c.opts.ReadTimeout)/10 && errors.Is(err, context.DeadlineExceeded) {
 		return
 	}
-	if c.breaker.record(err, time.Duration(clock.Now()-sent)) {
+	if c.breaker.record(err, ended, time.Duration(ended-sent)) {
 		if c.state.change(c.opts.Logger, stateBreakerOpen, err) {
 			c.tell(Event{Kind: EventState, Detail: "failing"})
 		}
@@ -227,7 +230,7 @@ func (c *Cache) beat() {
 	defer cancel()
 	sent := clock.Now()
 	err := c.remote.Beat(ctx)
-	c.meter.call(opBeat, err, sent)
+	c.meter.call(opBeat, err, elapsed(sent))
 	if err != nil {
 		c.breaker.beatFailed()
 		c.board.WakeAll() // who waits for a push would wait in vain

@@ -85,7 +85,7 @@ func (gs *generations) read(ctx context.Context, keys []string, gens []*generati
 
 	var reply Reply
 	if entry != "" {
-		reply = gs.cache.fetch(ctx, entry)
+		reply, _ = gs.cache.fetch(ctx, entry, clock.Now())
 	}
 	select {
 	case <-r.done:

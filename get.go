@@ -163,7 +163,7 @@ func (k *Keyspace[K, V]) getSlow(ctx context.Context, key K, hash uint64, load L
 		k.stats.count(sourceError)
 		return none, err
 	}
-	if e := k.overdue(key, hash, clock.Now(), config.floor); e != nil {
+	if e := k.overdue(key, hash, config.began, config.floor); e != nil {
 		return k.serveLate(ctx, e, load, config)
 	}
 	w := new(attempt[K, V])
@@ -173,7 +173,7 @@ func (k *Keyspace[K, V]) getSlow(ctx context.Context, key K, hash uint64, load L
 		return none, err
 	}
 	r.load = load
-	k.heated(key, hash, 1)
+	k.heatedSlowly(key, hash, config.began)
 	if r.outage > 0 && k.cache.cutOff(r.entry) {
 		if o, ok := k.outlasting(r); ok {
 			return k.settle(o)

@@ -62,6 +62,20 @@ func (k *Keyspace[K, V]) heated(key K, hash, reads uint64) {
 	}
 }
 
+// heatedSlowly counts a read that began at now and that memory did not answer.
+// Once there are more keys than the sketch has places, where the search for the
+// least would hold up all who read, it counts some of them.
+func (k *Keyspace[K, V]) heatedSlowly(key K, hash uint64, now int64) {
+	reads := uint64(1)
+	if k.cache.heat.reads.Crowded() {
+		if !diceOf(now ^ int64(hash)).one(crowdOneIn) {
+			return
+		}
+		reads <<= crowdOneIn
+	}
+	k.heated(key, hash, reads)
+}
+
 // heatedByLoad counts a load of key.
 func (k *Keyspace[K, V]) heatedByLoad(key K, hash uint64) {
 	if h := k.cache.heat; !h.loads.Hit(hash, 1) {

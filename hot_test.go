@@ -63,6 +63,35 @@ func TestHotKeys(t *testing.T) {
 	})
 }
 
+// Among more keys than the sketch has places, reads that memory does not answer
+// are estimated from some of them.
+func TestHotKeysAmongMany(t *testing.T) {
+	inRig(t, 1, func(r *rig) {
+		a := r.nodes[0]
+		k := space(r.T, a.cache, "far", larder.KeyspaceOptions[string, string]{TTL: time.Hour, Tiers: larder.RemoteOnly})
+		load := func(_ context.Context, key string) (string, error) { return key, nil }
+		keys := names(0, 2000)
+		const rounds, hotReads = 10, 100
+		for range rounds {
+			for i, key := range keys {
+				time.Sleep(time.Nanosecond) // sampling goes by the clock
+				k.Get(r.ctx, key, load)
+				if i%(len(keys)/hotReads) == 0 {
+					k.Get(r.ctx, "hot", load)
+				}
+			}
+		}
+		a.cache.HotKeys(r.ctx) // adds what this one knows
+		all, err := a.cache.HotKeys(r.ctx)
+		if err != nil || len(all) == 0 || all[0].Name != "far:hot" {
+			t.Fatalf("%v, %v", all[:min(3, len(all))], err)
+		}
+		if n := all[0].Count; n < rounds*hotReads*7/10 || n > rounds*hotReads*13/10 {
+			t.Errorf("%d reads are estimated as %d", rounds*hotReads, n)
+		}
+	})
+}
+
 // Processes tell by themselves, every ten seconds, and at their end.
 func TestHeatIsPublished(t *testing.T) {
 	inRig(t, 2, func(r *rig) {

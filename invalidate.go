@@ -72,7 +72,7 @@ func (c *Cache) awaitEverywhere(ctx context.Context, ops []Op, replied time.Time
 		within, cancel := context.WithTimeout(ctx, longest)
 		sent := clock.Now()
 		err := c.remote.Confirm(within, keysOf(ops))
-		c.meter.call(opConfirm, err, sent)
+		c.meter.call(opConfirm, err, elapsed(sent))
 		cancel()
 		if err == nil {
 			return nil
@@ -217,7 +217,7 @@ func (c *Cache) DeletePattern(ctx context.Context, pattern string) (n int, err e
 			c.board.Kill(key)
 		}
 	})
-	c.meter.call(opDeleteMatching, err, sent)
+	c.meter.call(opDeleteMatching, err, elapsed(sent))
 	if err != nil {
 		return n, fmt.Errorf("larder: delete pattern %q: %w", pattern, err)
 	}

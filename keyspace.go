@@ -320,6 +320,7 @@ func MaxStaleness(d time.Duration) ReadOption {
 
 // readConfig is what the options of one read say.
 type readConfig struct {
+	began int64 // monotonic time
 	floor int64 // least evidence accepted
 	exact bool  // evidence is decided by order alone
 	token Token // a change that must be seen
@@ -346,7 +347,7 @@ func (k *Keyspace[K, V]) readConfig(now int64, opts []ReadOption) readConfig {
 	if tolerance == 0 || token.demands {
 		// Evidence of this very instant is none: the clock may stand still
 		// between an invalidation and this read.
-		return readConfig{floor: now + 1, exact: true, token: token}
+		return readConfig{began: now, floor: now + 1, exact: true, token: token}
 	}
-	return readConfig{floor: clock.Add(now, -tolerance), outage: outage}
+	return readConfig{began: now, floor: clock.Add(now, -tolerance), outage: outage}
 }

@@ -54,13 +54,13 @@ func (k *Keyspace[K, V]) look(ctx context.Context, f *flightOf[K, V], r *request
 	if least, ok := c.gens.proven(r.deps, r.floor, l.gens); ok {
 		l.proof = 0 // the order of requests says nothing about copies
 		l.least = min(l.sent, least)
-		l.reply = c.fetch(ctx, r.entry)
+		l.reply, l.back = c.fetch(ctx, r.entry, l.sent)
 	} else {
 		l.reply = c.gens.read(ctx, r.deps, l.gens, r.entry)
+		l.back = clock.Now()
 	}
 	l.err = l.reply.Err
-	c.observe(l.err, l.sent)
-	l.back = clock.Now()
+	c.observed(l.err, l.sent, l.back)
 	if l.err == nil && (!l.epoch.Alive() || !c.covered(l.epoch, l.back)) {
 		l.err = ErrUnavailable
 	}

@@ -34,18 +34,15 @@ var opNames = [meteredOps]string{
 type callOutcome uint8
 
 const (
-	callOK callOutcome = iota
-	callTimeout
+	callTimeout callOutcome = iota
 	callUnavailable
 	callCanceled
 	callError
-	callOutcomes
+	callOutcomes // what went well is the rest of the calls
 )
 
 func outcomeOf(err error) callOutcome {
 	switch {
-	case err == nil:
-		return callOK
 	case errors.Is(err, ErrUnavailable):
 		return callUnavailable
 	case errors.Is(err, context.DeadlineExceeded):
@@ -61,18 +58,17 @@ func outcomeOf(err error) callOutcome {
 type remoteMeter [meteredOps]opMeter
 
 type opMeter struct {
-	ended [callOutcomes]atomic.Uint64
-	took  histogram.Histogram
+	took   histogram.Histogram // of all calls; counted before failed, read after it
+	failed [callOutcomes]atomic.Uint64
 }
 
-func (m *remoteMeter) count(kind OpKind, err error) {
-	m[min(kind, meteredOps-1)].ended[outcomeOf(err)].Add(1)
-}
-
-// call counts a call that is no pipeline and began at sent.
-func (m *remoteMeter) call(kind OpKind, err error, sent int64) {
-	m.count(kind, err)
-	m[kind].took.Observe(elapsed(sent))
+// call counts a call that is no pipeline and took so many nanoseconds.
+func (m *remoteMeter) call(kind OpKind, err error, took uint64) {
+	o := &m[kind]
+	o.took.Observe(took)
+	if err != nil {
+		o.failed[outcomeOf(err)].Add(1)
+	}
 }
 
 // elapsed returns the nanoseconds since the monotonic time sent.
@@ -83,35 +79,37 @@ func (c *Cache) send(ctx context.Context, ops []Op, replies []Reply) {
 	sent := clock.Now()
 	c.remote.Do(ctx, ops, replies)
 	took := elapsed(sent)
-	var all, good [meteredOps]uint64
+	var n [meteredOps]uint64
 	for i := range ops {
-		kind := ops[i].Kind
-		if int(kind) >= meteredOps || opNames[kind] == "" {
-			kind = opOther
-		}
-		all[kind]++
-		if err := replies[i].Err; err != nil {
-			c.meter.count(kind, err)
-		} else {
-			good[kind]++
+		n[metered(ops[i].Kind)]++
+	}
+	for kind := range n {
+		if n[kind] > 0 {
+			c.meter[kind].took.ObserveN(took, n[kind])
 		}
 	}
-	for kind := range all {
-		if good[kind] > 0 {
-			c.meter[kind].ended[callOK].Add(good[kind])
-		}
-		if all[kind] > 0 {
-			c.meter[kind].took.ObserveN(took, all[kind])
+	for i := range ops {
+		if err := replies[i].Err; err != nil {
+			c.meter[metered(ops[i].Kind)].failed[outcomeOf(err)].Add(1)
 		}
 	}
 }
 
-// fetch reads one key as [Remote.Get] does, and counts it.
-func (c *Cache) fetch(ctx context.Context, key string) Reply {
-	sent := clock.Now()
-	reply := c.remote.Get(ctx, key)
-	c.meter.call(OpGet, reply.Err, sent)
-	return reply
+// metered returns under what an operation is counted.
+func metered(kind OpKind) OpKind {
+	if int(kind) >= meteredOps || opNames[kind] == "" {
+		return opOther
+	}
+	return kind
+}
+
+// fetch reads one key as [Remote.Get] does, counts it as a call that began at
+// sent, and returns when it ended.
+func (c *Cache) fetch(ctx context.Context, key string, sent int64) (reply Reply, ended int64) {
+	reply = c.remote.Get(ctx, key)
+	ended = clock.Now()
+	c.meter.call(OpGet, reply.Err, uint64(max(ended-sent, 0)))
+	return reply, ended
 }
 
 // RemoteStats counts the operations of one kind that were sent to the remote
@@ -138,10 +136,14 @@ func (m *remoteMeter) snapshot() map[string]RemoteStats {
 	all := make(map[string]RemoteStats)
 	for kind, name := range opNames {
 		o := &m[kind]
-		s := RemoteStats{OK: o.ended[callOK].Load(), Timeouts: o.ended[callTimeout].Load(),
-			Unavailable: o.ended[callUnavailable].Load(), Canceled: o.ended[callCanceled].Load(), Errors: o.ended[callError].Load()}
-		if name != "" && s.Calls() > 0 {
-			s.Time = readHistogram(&o.took)
+		if name == "" {
+			continue
+		}
+		s := RemoteStats{Timeouts: o.failed[callTimeout].Load(), Unavailable: o.failed[callUnavailable].Load(),
+			Canceled: o.failed[callCanceled].Load(), Errors: o.failed[callError].Load()}
+		s.Time = readHistogram(&o.took)
+		if calls := s.Time.Count(); calls > 0 {
+			s.OK = calls - s.Calls()
 			all[name] = s
 		}
 	}

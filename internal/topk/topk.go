@@ -7,6 +7,7 @@ import (
 	"cmp"
 	"slices"
 	"sync"
+	"sync/atomic"
 )
 
 // Item is a key with its count. The true count is at most Over below it.
@@ -21,6 +22,8 @@ type Item struct {
 // so many events as the sketch has places is certainly in it. All methods may
 // be called concurrently.
 type Sketch struct {
+	crowded atomic.Bool
+
 	mu     sync.Mutex
 	places int
 	at     map[uint64]int
@@ -60,6 +63,7 @@ func (s *Sketch) Insert(hash, weight uint64, name string) {
 		s.items = append(s.items, Item{Hash: hash, Name: name})
 		return
 	}
+	s.crowded.Store(true)
 	least := 0
 	for i, n := range s.counts {
 		if n < s.counts[least] {
@@ -71,6 +75,10 @@ func (s *Sketch) Insert(hash, weight uint64, name string) {
 	s.items[least] = Item{Hash: hash, Name: name, Over: s.counts[least]}
 	s.counts[least] += weight
 }
+
+// Crowded reports whether a key had to give way to another since the sketch was
+// made or drained. It takes no lock.
+func (s *Sketch) Crowded() bool { return s.crowded.Load() }
 
 // Top returns what the sketch holds, highest count first.
 func (s *Sketch) Top() []Item {
@@ -86,6 +94,7 @@ func (s *Sketch) Drain() []Item {
 	items := s.top()
 	clear(s.at)
 	s.counts, s.items = s.counts[:0], s.items[:0]
+	s.crowded.Store(false)
 	return items
 }
 

@@ -62,3 +62,21 @@ func TestHitDrain(t *testing.T) {
 		t.Error("not empty after Drain")
 	}
 }
+
+// A sketch is crowded from the first key that takes another's place until it is
+// drained.
+func TestCrowded(t *testing.T) {
+	s := New(2)
+	for i, key := range []uint64{1, 2, 1, 3} {
+		if s.Crowded() {
+			t.Errorf("crowded after %d keys", i)
+		}
+		s.add(key)
+	}
+	if !s.Crowded() {
+		t.Error("not crowded by the third of two")
+	}
+	if s.Drain(); s.Crowded() {
+		t.Error("crowded and empty")
+	}
+}
