@@ -91,7 +91,7 @@ func TestKeyspaceOptions(t *testing.T) {
 		}
 	}
 	for _, good := range []opts{{}, {NegativeTTL: -1, LoadTimeout: -1, LoadLimit: -1}, {TTL: time.Millisecond}} {
-		if _, err := larder.NewKeyspace(c, "good-"+time.Duration(good.TTL+good.LoadTimeout).String(), good); err != nil {
+		if _, err := larder.NewKeyspace(c, "good-"+(good.TTL+good.LoadTimeout).String(), good); err != nil {
 			t.Errorf("%+v: %v", good, err)
 		}
 	}
@@ -130,7 +130,7 @@ func TestKeyspaceNames(t *testing.T) {
 	if _, err := larder.Memoize[string, int](nil, "nil", larder.KeyspaceOptions[string, int]{}, nil); err == nil {
 		t.Error("a nil cache")
 	}
-	type pair struct{ a, b int }
+	type pair [2]int
 	if _, err := larder.NewKeyspace(c, "pairs", larder.KeyspaceOptions[pair, int]{}); err == nil || !strings.Contains(err.Error(), "AppendKey:") {
 		t.Errorf("a key type without a form: %v", err)
 	}

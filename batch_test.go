@@ -244,7 +244,7 @@ func TestGetManyPanic(t *testing.T) {
 		done := make(chan struct{})
 		go func() {
 			defer close(done)
-			_, panicked = outcomeOf(func() error {
+			panicked, _ = outcomeOf(func() error {
 				_, err := a.plain.GetMany(r.ctx, names(0, 2), func(context.Context, []string) (map[string]int, error) {
 					<-gate
 					panic("boom")
@@ -278,7 +278,7 @@ func TestGetManyOptionPanics(t *testing.T) {
 			}
 			return nil
 		}})
-		_, panicked := outcomeOf(func() error { _, err := k.GetMany(r.ctx, names(0, 4), r.src.loadMany); return err })
+		panicked, _ := outcomeOf(func() error { _, err := k.GetMany(r.ctx, names(0, 4), r.src.loadMany); return err })
 		if panicked != "boom" {
 			t.Errorf("panic %v", panicked)
 		}

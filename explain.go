@@ -219,40 +219,50 @@ func (c *Cache) explainBytes(ctx context.Context, x *Explanation, now int64, of 
 		x.Payload = x.Stored
 		x.say(StateForeign, "another program wrote it; keyspaces without tags serve it while their codec accepts it")
 	case frame.Lease:
-		token, err := frame.ParseLease(x.Stored)
-		if err != nil {
-			x.say(StateCorrupt, "it begins like a lease and is none; the next read replaces it")
-			return nil
-		}
-		x.Lease = hex.EncodeToString(token[:])
-		x.say(StateLoading, fmt.Sprintf("somebody loads it; the lease ends in %v unless it is renewed", x.TTL))
+		x.explainLease()
 	case frame.Hold:
-		return x.explainHold(now)
+		x.explainHold()
 	case frame.Value:
-		return c.explainValue(ctx, x, now, of)
+		var e frame.Entry
+		if x.parse(&e) {
+			return c.explainValue(ctx, x, &e, now, of)
+		}
 	}
 	return nil
 }
 
-func (x *Explanation) explainHold(now int64) error {
+func (x *Explanation) explainLease() {
+	token, err := frame.ParseLease(x.Stored)
+	if err != nil {
+		x.say(StateCorrupt, "it begins like a lease and is none; the next read replaces it")
+		return
+	}
+	x.Lease = hex.EncodeToString(token[:])
+	x.say(StateLoading, fmt.Sprintf("somebody loads it; the lease ends in %v unless it is renewed", x.TTL))
+}
+
+func (x *Explanation) explainHold() {
 	holders, err := frame.ParseHold(x.Stored)
 	if err != nil {
 		x.say(StateCorrupt, "it begins like a hold-off and is none; the next read replaces it")
-		return nil
+		return
 	}
 	for _, h := range holders {
 		x.Holders = append(x.Holders, HoldHolder{hex.EncodeToString(h.Token[:]), time.UnixMilli(h.Until)})
 	}
 	x.say(StateHeld, fmt.Sprintf("%d hold it off; reads go to the source for %v", len(holders), x.TTL))
-	return nil
 }
 
-func (c *Cache) explainValue(ctx context.Context, x *Explanation, now int64, of *space) error {
-	var e frame.Entry
-	if err := frame.Parse(x.Stored, &e); err != nil {
+// parse reads the header of a value; false if there is none.
+func (x *Explanation) parse(e *frame.Entry) bool {
+	err := frame.Parse(x.Stored, e)
+	if err != nil {
 		x.say(StateCorrupt, "it begins like a value and does not hold what that announces; the next read replaces it")
-		return nil
 	}
+	return err == nil
+}
+
+func (c *Cache) explainValue(ctx context.Context, x *Explanation, e *frame.Entry, now int64, of *space) error {
 	x.Negative, x.Codec, x.Compression, x.Sealed = e.Negative, uint8(e.Codec), e.Compression, e.Sealed
 	x.Schema, x.Version, x.ID, x.Payload = e.Schema, e.Version, hex.EncodeToString(e.ID[:]), e.Payload
 	x.Soft, x.Hard, x.LoadTime = time.UnixMilli(e.Soft), time.UnixMilli(e.Hard), time.Duration(e.LoadMillis)*time.Millisecond
@@ -260,12 +270,12 @@ func (c *Cache) explainValue(ctx context.Context, x *Explanation, now int64, of 
 		age, _ := e.Age(now)
 		x.Written = time.UnixMilli(now).Truncate(time.Second).Add(-time.Duration(age) * time.Second)
 	}
-	if err := c.explainTags(ctx, x, &e); err != nil {
+	if err := c.explainTags(ctx, x, e); err != nil {
 		return fmt.Errorf("larder: explain %q: %w", x.Name, err)
 	}
 	fits, unusable := fitting, ""
 	if of != nil {
-		fits, unusable = of.packing.judge(&e, x.Key)
+		fits, unusable = of.packing.judge(e, x.Key)
 	}
 	switch {
 	case e.Hard <= now:

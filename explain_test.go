@@ -188,7 +188,7 @@ func TestExplainUnfit(t *testing.T) {
 			r.Helper()
 			n.expectState("doc:eu:k", want, reason)
 		}
-		sealed, clear := documents{}, documents{Encryption: larder.EncryptNever}
+		sealed, open := documents{}, documents{Encryption: larder.EncryptNever}
 		written := space(r.T, r.nodes[0].cache, "doc:eu", sealed)
 		if err := written.Set(r.ctx, "k", document{"n", body(3000)}); err != nil {
 			t.Fatal(err)
@@ -214,7 +214,7 @@ func TestExplainUnfit(t *testing.T) {
 		}
 		plain(func(*frame.Entry) {})
 		explain(r.nodes[0], larder.StateUnfit, "not sealed")
-		reader := join(nil, clear)
+		reader := join(nil, open)
 		explain(reader, larder.StateFresh, "unchanged")
 		plain(func(p *frame.Entry) { p.Codec = 6 })
 		explain(reader, larder.StateUnfit, "encoded by codec 6")

@@ -328,7 +328,7 @@ func (k *Keyspace[K, V]) consult(ctx context.Context, f *flightOf[K, V], r *requ
 		}
 		if verdict != verdictBusy {
 			if err := k.backedOff(r); err != nil {
-				return outcome[V]{err: err}, nil, nil
+				return outcome[V]{err: err}, nil, nil //nolint:nilerr // the outcome carries it to all who wait
 			}
 		}
 		r.unlearn(l)

@@ -30,7 +30,7 @@ func TestParseKeyRing(t *testing.T) {
 		"a:" + aSecret + "\x00":           "line 1",
 	} {
 		ring, err := larder.ParseKeyRing(text)
-		got := ""
+		var got string
 		if err != nil {
 			got = err.Error()
 		} else {

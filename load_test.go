@@ -12,10 +12,10 @@ import (
 	"github.com/larder-go/larder"
 )
 
-// outcomeOf runs f and returns its error or its panic.
-func outcomeOf(f func() error) (err error, panicked any) {
+// outcomeOf runs f and returns its panic or its error.
+func outcomeOf(f func() error) (panicked any, err error) {
 	defer func() { panicked = recover() }()
-	return f(), nil
+	return nil, f()
 }
 
 // A panic of the loader is raised again where the load was led, and is an
@@ -30,7 +30,7 @@ func TestPanicOfALoader(t *testing.T) {
 		done := make(chan struct{})
 		go func() {
 			defer close(done)
-			_, led = outcomeOf(func() error { _, err := a.plain.Get(r.ctx, "k", r.src.load); return err })
+			led, _ = outcomeOf(func() error { _, err := a.plain.Get(r.ctx, "k", r.src.load); return err })
 		}()
 		<-gate.entered
 		waiter := a.begin("k")
@@ -95,7 +95,7 @@ func TestGoexitElsewhere(t *testing.T) {
 func TestErrorAroundAPanicError(t *testing.T) {
 	inRig(t, 1, func(r *rig) {
 		inner := &larder.PanicError{Value: "elsewhere"}
-		err, panicked := outcomeOf(func() error {
+		panicked, err := outcomeOf(func() error {
 			_, err := r.nodes[0].plain.Get(r.ctx, "k", func(context.Context, string) (int, error) {
 				return 0, fmt.Errorf("inner cache: %w", inner)
 			})
@@ -135,14 +135,14 @@ func TestPanicOfACodec(t *testing.T) {
 		codec := &panicky{Codec: larder.JSON[int]()}
 		k := space(t, a.cache, "codec", larder.KeyspaceOptions[string, int]{Codec: codec, Tiers: larder.RemoteOnly})
 		get := func() (any, error) {
-			err, p := outcomeOf(func() error { _, err := k.Get(r.ctx, "k", r.src.load); return err })
+			p, err := outcomeOf(func() error { _, err := k.Get(r.ctx, "k", r.src.load); return err })
 			return p, err
 		}
 		codec.encode = true
 		if p, err := get(); p != "encode" {
 			t.Errorf("encoding: panic %v, error %v", p, err)
 		}
-		if p, _ := outcomeOf(func() error {
+		if _, p := outcomeOf(func() error {
 			_, err := k.GetMany(r.ctx, []string{"k", "l"}, r.src.loadMany)
 			return err
 		}); p != nil {
@@ -156,7 +156,7 @@ func TestPanicOfACodec(t *testing.T) {
 			if p, err := get(); p != "decode" {
 				t.Errorf("decoding: panic %v, error %v", p, err)
 			}
-			if _, p := outcomeOf(func() error {
+			if p, _ := outcomeOf(func() error {
 				_, err := k.GetMany(r.ctx, []string{"l", "k"}, r.src.loadMany)
 				return err
 			}); p != "decode" {

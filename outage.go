@@ -7,12 +7,12 @@ import (
 )
 
 // ServeStaleOnOutage lets a read be answered from memory while Redis cannot be
-// asked, if the value was proven current at most max ago: the read gives up the
+// asked, if the value was proven current at most limit ago: the read gives up the
 // bound of [Options.MaxStaleness], and what [Strict] promises, while the outage
 // lasts. Changes that this process invalidates are seen all the same. It has no
 // effect on reads that are [Exact] or carry a token.
-func ServeStaleOnOutage(max time.Duration) ReadOption {
-	return ReadOption{outage: max, outageSet: true}
+func ServeStaleOnOutage(limit time.Duration) ReadOption {
+	return ReadOption{outage: limit, outageSet: true}
 }
 
 // outlasting returns the memory entry of r that may be served although Redis

@@ -346,9 +346,9 @@ func TestNilValues(t *testing.T) {
 func TestOpenPayload(t *testing.T) {
 	inSetup(t, setup{nodes: 1, cache: larder.Options{Keys: keys(t, "a")}}, func(r *rig) {
 		sealed := space(r.T, r.nodes[0].cache, "sealed", documents{})
-		clear := space(r.T, r.nodes[0].cache, "clear", documents{Encryption: larder.EncryptNever})
+		open := space(r.T, r.nodes[0].cache, "clear", documents{Encryption: larder.EncryptNever})
 		want := `{"name":"n","body":"` + body(3000) + `"}`
-		for name, k := range map[string]*larder.Keyspace[string, document]{"sealed:k": sealed, "clear:k": clear} {
+		for name, k := range map[string]*larder.Keyspace[string, document]{"sealed:k": sealed, "clear:k": open} {
 			if err := k.Set(r.ctx, "k", document{"n", body(3000)}); err != nil {
 				t.Fatal(err)
 			}

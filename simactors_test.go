@@ -51,11 +51,10 @@ func (s *sim) readFrom(ctx context.Context, random *rand.Rand, kind, key string,
 	case 0:
 		return k.GetMany(ctx, simKeys[kind], s.loadMany(kind), opts...)
 	case 1:
-		v, err := k.Lookup(ctx, key, opts...)
-		if err != nil {
-			return nil, nil // a miss, or no connection
+		if v, err := k.Lookup(ctx, key, opts...); err == nil {
+			return map[string]int{key: v}, nil
 		}
-		return map[string]int{key: v}, nil
+		return nil, nil // a miss, or no connection
 	}
 	v, err := k.Get(ctx, key, s.load(kind), opts...)
 	if err != nil {

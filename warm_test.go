@@ -165,7 +165,7 @@ func TestWarmNames(t *testing.T) {
 	if err != nil || report.Loaded != 1 || report.Invalid != 4 || report.Keys != 5 || len(got) != 1 || got[0] != id(-5) {
 		t.Errorf("%+v, %v, %v", report, err, got)
 	}
-	type pair struct{ a, b int }
+	type pair [2]int
 	pairs := space(t, c, "pairs", larder.KeyspaceOptions[pair, int]{AppendKey: func(dst []byte, _ pair) []byte { return append(dst, 'x') }})
 	if _, err := pairs.WarmNames(t.Context(), list, func(context.Context, []pair) (map[pair]int, error) { return nil, nil }, larder.WarmOptions{}); err == nil || !strings.Contains(err.Error(), "ParseKey:") {
 		t.Errorf("without ParseKey: %v", err)

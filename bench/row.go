@@ -14,11 +14,11 @@ type Row struct {
 
 const rowSize = 200
 
-// RowLoad loads a row, RowGet reads one through a cache.
-type (
-	RowLoad[K comparable] func(ctx context.Context, key K) (*Row, error)
-	RowGet[K comparable]  func(ctx context.Context, key K) (*Row, error)
-)
+// RowLoad loads a row.
+type RowLoad[K comparable] func(ctx context.Context, key K) (*Row, error)
+
+// RowGet reads a row through a cache.
+type RowGet[K comparable] func(ctx context.Context, key K) (*Row, error)
 
 // MemoryOpen makes a cache in this process for that many rows.
 type MemoryOpen[K comparable] func(entries int, load RowLoad[K]) (get RowGet[K], closeCache func(), err error)

@@ -235,8 +235,8 @@ func TestYAML(t *testing.T) {
 		if err != nil {
 			return err
 		}
-		var any map[string]any
-		if err := yaml.UnmarshalStrict(data, &any); err != nil {
+		var content map[string]any
+		if err := yaml.UnmarshalStrict(data, &content); err != nil {
 			t.Errorf("%s: %v", path, err)
 		}
 		return nil

@@ -50,15 +50,6 @@ func (p *process) pid() int { return p.cmd.Process.Pid }
 
 func (p *process) signal(sig syscall.Signal) error { return p.cmd.Process.Signal(sig) }
 
-func (p *process) ended() bool {
-	select {
-	case <-p.done:
-		return true
-	default:
-		return false
-	}
-}
-
 // end sends sig and waits for the end of the process; one that is paused gets
 // to see the signal, one that ignores it for too long is killed.
 func (p *process) end(sig syscall.Signal) error {

@@ -22,8 +22,7 @@ type Server struct {
 	mu       sync.Mutex
 	state    serverState
 	readOnly bool
-	life     int64 // what the run id is to Redis
-	lastConn int64
+	life     int64         // what the run id is to Redis
 	births   int           // ever listed
 	skew     time.Duration // server clock minus ours
 	data     map[string]*item

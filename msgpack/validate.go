@@ -80,7 +80,7 @@ func first(data []byte) (size, children uint64, err error) {
 
 // announced is first for what begins with b and its length.
 func announced(b byte, rest []byte) (size, children uint64, err error) {
-	width := 0
+	var width int
 	switch b {
 	case 0xc4, 0xc7, 0xd9:
 		width = 1

@@ -133,8 +133,9 @@ func (s *sweeper) carryOut(ctx context.Context, newest int64) (served, confirmed
 		return true, true
 	}
 	for {
-		begun, out := s.after, outcome{}
-		s.after, out = s.box.sweep(ctx, begun, last)
+		begun := s.after
+		after, out := s.box.sweep(ctx, begun, last)
+		s.after = after
 		if out.stop || out.waiting > 0 {
 			return !out.broken, false
 		}

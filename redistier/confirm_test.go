@@ -204,8 +204,12 @@ func TestConfirmAfterLostRegistry(t *testing.T) {
 		t.Errorf("confirmed by a registry that does not know us: %v", err)
 	}
 	c.delete()
-	for err := error(errForgotten); err != nil; {
-		if err = c.confirm(patience); err != nil && !errors.Is(err, errForgotten) {
+	for {
+		err := c.confirm(patience)
+		if err == nil {
+			break
+		}
+		if !errors.Is(err, errForgotten) {
 			t.Fatal(err)
 		}
 	}

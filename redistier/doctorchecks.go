@@ -174,13 +174,14 @@ func checkSettings(ctx context.Context, e *exam) []Finding {
 	for _, m := range members {
 		ids[m.ID] = true
 	}
-	n := time.Duration(len(ids))
+	n := len(ids)
+	least := time.Duration(n) * perNode
 	switch {
 	case err != nil:
 		return found(LevelSkipped, "the registry of members cannot be read: %v", "", err)
 	case bound == 0:
 		return found(LevelNote, "no program has used this namespace yet", "")
-	case n > 250 && bound < n*perNode:
+	case n > 250 && bound < least:
 		return found(LevelWarning, "%d processes with a MaxStaleness of %v: heartbeats load every server", "raise MaxStaleness in all of them: 4 ms per process", n, bound)
 	case e.conn.cfg.MaxStaleness > bound && e.conn.cfg.MaxStaleness != defaultStaleness:
 		return found(LevelWarning, "this configuration has a MaxStaleness of %v, the namespace has agreed on %v, which holds", "give all programs the same", e.conn.cfg.MaxStaleness, bound)

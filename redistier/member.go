@@ -68,11 +68,7 @@ func registries(list []*stripe) []*stripe {
 // enroll makes this process a member of the registries of the master, and gives
 // it new numbers where it is one.
 func (c *conn) enroll(ctx context.Context) error {
-	var list []*stripe
-	for _, s := range c.server.owned() {
-		list = append(list, s)
-	}
-	seats, err := c.take(ctx, registries(list))
+	seats, err := c.take(ctx, registries(c.server.owned()))
 	if err == nil {
 		c.seats.Store(&seats)
 	}

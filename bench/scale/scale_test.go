@@ -20,8 +20,8 @@ import (
 func BenchmarkCosts(b *testing.B) {
 	s := lardertest.StartRedis(b, lardertest.RedisOptions{AllRights: true})
 	tier := openTier(b, s)
-	op := func(name string, make func(key string) larder.Op, prepare ...func(key string) larder.Op) {
-		b.Run("of="+name, func(b *testing.B) { operations(b, s, tier, name, make, prepare) })
+	op := func(name string, of func(key string) larder.Op, prepare ...func(key string) larder.Op) {
+		b.Run("of="+name, func(b *testing.B) { operations(b, s, tier, name, of, prepare) })
 	}
 	value := make([]byte, 224)
 	set := func(key string) larder.Op {

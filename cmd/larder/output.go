@@ -60,7 +60,7 @@ func (a *app) paint(text string) string {
 	if !a.colors {
 		return text
 	}
-	color := ""
+	var color string
 	switch strings.TrimSpace(text) {
 	case string(redistier.LevelOK), string(larder.StateFresh):
 		color = "\x1b[32m"

@@ -148,11 +148,13 @@ func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	a.mux.ServeHTTP(unmatched, r)
 	if allow := unmatched.Header().Get("Allow"); allow != "" {
 		w.Header().Set("Allow", allow)
-		write(w, &problem{Type: kindMethod, Title: "Method not allowed", Status: http.StatusMethodNotAllowed,
-			Detail: r.Method + " is not possible here; allowed: " + allow})
+		methodNotAllowed := problem{Type: kindMethod, Title: "Method not allowed", Status: http.StatusMethodNotAllowed,
+			Detail: r.Method + " is not possible here; allowed: " + allow}
+		methodNotAllowed.write(w)
 		return
 	}
-	write(w, &problem{Type: kindNotFound, Title: "Not found", Status: http.StatusNotFound, Detail: "There is nothing at this path."})
+	notFound := problem{Type: kindNotFound, Title: "Not found", Status: http.StatusNotFound, Detail: "There is nothing at this path."}
+	notFound.write(w)
 }
 
 // handler is an operation. It has written nothing when it returns an error.
@@ -171,7 +173,8 @@ func (a *api) handle(h handler) http.Handler {
 		if err == nil {
 			return
 		}
-		if p := write(w, explain(err)); p.Status >= 500 && r.Context().Err() == nil {
+		p := problemOf(explain(err))
+		if p.write(w); p.Status >= 500 && r.Context().Err() == nil {
 			a.Log.ErrorContext(r.Context(), "request failed", "method", r.Method, "route", r.Pattern, "error", p.cause)
 		}
 	})

@@ -50,7 +50,10 @@ func TestFollowersOfOneExecutionDoNotWaitForAnother(t *testing.T) {
 	go func() {
 		r, err := http.NewRequestWithContext(ctx, "GET", url+"1/events", nil)
 		if err == nil {
-			_, err = client.Do(r)
+			var response *http.Response
+			if response, err = client.Do(r); err == nil {
+				_ = response.Body.Close()
+			}
 		}
 		gone <- err
 	}()

@@ -74,14 +74,18 @@ func mediaType(got string, accepted string) *problem {
 		Field: "Content-Type", Detail: fmt.Sprintf("Content-Type %q is not accepted here; send %s", got, accepted)}
 }
 
-// write answers with the problem. An error that is none of ours becomes a 500
-// that says nothing of its cause.
-func write(w http.ResponseWriter, err error) *problem {
-	p, ok := errors.AsType[*problem](err)
-	if !ok {
-		p = &problem{Type: kindInternal, Title: "Internal error", Status: http.StatusInternalServerError,
-			Detail: "The server could not answer. Nothing was changed unless a change was reported before.", cause: err}
+// problemOf returns the problem that an error is. One that is none of ours becomes
+// a 500 that says nothing of its cause.
+func problemOf(err error) *problem {
+	if p, ok := errors.AsType[*problem](err); ok {
+		return p
 	}
+	return &problem{Type: kindInternal, Title: "Internal error", Status: http.StatusInternalServerError,
+		Detail: "The server could not answer. Nothing was changed unless a change was reported before.", cause: err}
+}
+
+// write answers with the problem.
+func (p *problem) write(w http.ResponseWriter) {
 	header := w.Header()
 	header.Set("Content-Type", "application/problem+json")
 	header.Set("Cache-Control", "no-store")
@@ -91,5 +95,4 @@ func write(w http.ResponseWriter, err error) *problem {
 	}
 	w.WriteHeader(p.Status)
 	_ = json.NewEncoder(w).Encode(p)
-	return p
 }

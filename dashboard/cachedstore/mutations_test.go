@@ -58,14 +58,14 @@ func (w *world) attempt(s dashboard.Store, kind string) {
 }
 
 // any is an id up to one beyond the highest.
-func (w *world) any(max int64) int64 { return 1 + w.rand.Int64N(max+1) }
+func (w *world) any(highest int64) int64 { return 1 + w.rand.Int64N(highest+1) }
 
 // oneOf is mostly the id of one of the items, and now and then any other.
-func oneOf[T any](w *world, l dashboard.List[T], err error, id func(T) int64, max int64) int64 {
+func oneOf[T any](w *world, l dashboard.List[T], err error, id func(T) int64, highest int64) int64 {
 	w.Helper()
 	w.ok(err)
 	if len(l.Items) == 0 || w.rand.IntN(8) == 0 {
-		return w.any(max)
+		return w.any(highest)
 	}
 	return id(l.Items[w.rand.IntN(len(l.Items))])
 }

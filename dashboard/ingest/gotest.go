@@ -128,6 +128,12 @@ func (g *GoTestStream) readLine(in *bufio.Reader) ([]byte, error) {
 	}
 }
 
+// read takes the event of a line; false if it has none: what a test prints past its
+// package stands there too.
+func (e *event) read(line []byte) bool {
+	return line[0] == '{' && json.Unmarshal(line, e) == nil && e.Action != ""
+}
+
 // Line reads one line. It fails only when a limit is passed.
 func (g *GoTestStream) Line(line []byte) error {
 	g.lines++
@@ -139,7 +145,7 @@ func (g *GoTestStream) Line(line []byte) error {
 	if len(line) == 0 {
 		return nil
 	}
-	if line[0] != '{' || json.Unmarshal(line, &e) != nil || e.Action == "" {
+	if !e.read(line) {
 		g.strange++
 		return nil
 	}

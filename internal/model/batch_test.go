@@ -172,17 +172,16 @@ var batch = configuration{
 }
 
 type batchState struct {
-	db, inv, floor [1]uint8
-	fl             [2]uint8 // floors per key
-	k, kv, kt      [2]uint8
-	pc             [3][2]uint8 // per call and key: 0 todo 1 leased 2 loaded 3 done 4 busy-wait 5 joined
-	v              [3][2]uint8
-	f              [3][2]uint8
-	tk             [3][2]uint8
-	st             [3]uint8 // 0 not started 1 running 2 finished
-	own            [2]int8  // flight owner of key on node 0: -1 none
-	res            [2]uint8 // published result of last flight value+1 for joiners
-	ent            [3][2]bool
-	wr             uint8
-	wk             uint8
+	db, floor [1]uint8
+	fl        [2]uint8 // floors per key
+	k, kv, kt [2]uint8
+	pc        [3][2]uint8 // per call and key: 0 todo 1 leased 2 loaded 3 done 4 busy-wait 5 joined
+	v         [3][2]uint8
+	f         [3][2]uint8
+	tk        [3][2]uint8
+	st        [3]uint8 // 0 not started 1 running 2 finished
+	own       [2]int8  // flight owner of key on node 0: -1 none
+	ent       [3][2]bool
+	wr        uint8
+	wk        uint8
 }

@@ -100,9 +100,6 @@ var clearing = configuration{
 				x.rg = ens(&x, int(x.rk))
 				x.rpc = 2
 				e.to(x, "reader reads stripe %d", x.rk)
-				if s.k[s.rk] == 2 {
-					// order K then generation is covered by configuration A1
-				}
 			case 2:
 				i := x.rk
 				acc := x.k[i] == 2 && (x.kg[i] == x.rg || x.kg[i] == 0 && mut == "asis")

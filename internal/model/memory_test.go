@@ -161,16 +161,8 @@ var tagsInMemory = configuration{
 			// node 0 reader
 			x := s
 			end := func(v uint8, l string) {
-				fl := x.sfloor
-				if x.exact {
-					fl = x.floor
-				}
-				if fl < x.f {
-					fl = x.f
-				}
-				fl = x.f
 				why := ""
-				if v < fl {
+				if v < x.f {
 					why = "P3: strict promise broken for a D=T Get"
 					if x.exact {
 						why = "P1: exact Get returned an invalidated value"

@@ -193,7 +193,7 @@ var noLoop = configuration{
 }
 
 type noLoopState struct {
-	db, fl, sfl uint8
+	db, sfl     uint8
 	k, kv, kt   uint8
 	trk, credit bool
 	q           uint8
@@ -202,7 +202,7 @@ type noLoopState struct {
 	v, t, f, tk [2]uint8
 	ok          [2]bool
 	gets        [2]uint8
-	o, ov       uint8 // other node: 0 idle 1 committed 2 executed
+	o           uint8 // other node: 0 idle 1 committed 2 executed
 	m           uint8 // own Invalidate
 	rounds      uint8
 	of          uint8

@@ -108,6 +108,5 @@ type patternState struct {
 	page      uint8 // bitmask of keys returned
 	mig       uint8
 	changed   bool
-	redo      uint8
 	ev        uint8
 }

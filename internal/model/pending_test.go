@@ -58,7 +58,8 @@ var pending = configuration{
 				}
 				// timeout
 				y := s
-				if s.net == 1 { // lost, or still travelling
+				switch s.net {
+				case 1: // lost, or still travelling
 					z := y
 					z.net = 0
 					z.w, z.poison = 3, mut != "nopoison"
@@ -73,7 +74,7 @@ var pending = configuration{
 						z.dup = true
 						e.to(z, "timeout, DEL still travelling; ErrPending, poisoned")
 					}
-				} else if s.net == 2 {
+				case 2:
 					y.net, y.w, y.poison = 0, 3, mut != "nopoison"
 					if y.afloor < y.db {
 						y.afloor = y.db

@@ -188,7 +188,6 @@ type refreshState struct {
 	loads                      uint8
 	w, wk, wl                  uint8
 	rpc, rf, ref               uint8
-	r1                         uint8 // reader: what it read: 0 none, 1..: see below
 	rv, rg, rtg                uint8
 	rst                        bool
 	gets                       uint8

@@ -51,9 +51,10 @@ func (s refresherState) act(i int, mut string, e edges[refresherState]) {
 		if s.reads[i] > 0 && s.stale {
 			x.reads[i]--
 			x.seen[i], x.pc[i] = s.id, 1
-			if mut == "nolock" {
+			switch mut {
+			case "nolock":
 				x.pc[i] = 3
-			} else if mut == "lookfirst" {
+			case "lookfirst":
 				x.pc[i] = 6
 			}
 			e.to(x, "n%d finds id %d stale", i, s.id)

@@ -99,6 +99,4 @@ type strictWaitState struct {
 	hb            uint8 // 0 none 1 sent 2 executed(reply on the wire)
 	hbs           int8
 	hbPush        bool // push precedes the reply on the wire
-	pc            uint8
-	gs            int8
 }

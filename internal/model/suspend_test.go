@@ -38,7 +38,6 @@ type suspendState struct {
 	drift      int8 // sleep that was noticed
 	link       bool
 	push       bool // a push for the entry on the wire
-	current    bool // what Redis has is the newest: the invalidation came
 	executed   int8 // when, 0: not yet
 	kept       bool // B keeps the old value
 	asOf       int8 // monotonic time up to which the connection is proven
