@@ -27,8 +27,14 @@ const batchKeys = 1000
 // failed and why; another error, of the call as a whole, means that nothing was
 // looked for.
 func (k *Keyspace[K, V]) GetMany(ctx context.Context, keys []K, load BatchLoader[K, V], opts ...ReadOption) (map[K]V, error) {
-	b := &batch[K, V]{k: k, load: load, heats: true}
-	return b.get(ctx, keys, opts)
+	b, _ := k.batches.Get().(*batch[K, V])
+	if b == nil {
+		b = new(batch[K, V])
+	}
+	b.k, b.load, b.heats = k, load, true
+	values, err := b.get(ctx, keys, opts)
+	b.giveBack()
+	return values, err
 }
 
 // batch is the work of one GetMany.
@@ -49,7 +55,8 @@ type batch[K comparable, V any] struct {
 	joins      []*member[K, V] // keys whose flights others lead
 	refreshing []*member[K, V] // of values that were served stale
 
-	known bool // somebody else may know a flight of seats
+	known  bool // somebody else may know a flight of seats
+	loaded bool // there were leads or joins
 
 	names   []byte            // the entries of seats
 	needs   *needs            // of the last seat

@@ -76,8 +76,8 @@ func (n *needs) complete(gens *ensuring) {
 // enlist joins or leads the flight of a key that is not in memory.
 func (b *batch[K, V]) enlist(key K, hash uint64) {
 	k := b.k
-	if len(b.seats) == cap(b.seats) {
-		b.seats = make([]seat[K, V], 0, min(b.left+1, batchKeys))
+	if need := min(b.left+1, batchKeys); len(b.seats) == 0 && cap(b.seats) < need {
+		b.seats = make([]seat[K, V], 0, need) // none of them may move
 	}
 	s := &b.seats[:len(b.seats)+1][len(b.seats)]
 	if err := b.reserve(s, key, hash); err != nil {
@@ -189,6 +189,18 @@ func (b *batch[K, V]) next() *member[K, V] {
 	return m
 }
 
+// giveBack leaves the room of b to later batches, if nothing was under way in it
+// but looks: loads may go on, and so may who waits for them.
+func (b *batch[K, V]) giveBack() {
+	if b.loaded {
+		return
+	}
+	k, seats, rest := b.k, b.seats, b.rest[:min(len(b.rest), 1)]
+	clear(rest)
+	*b = batch[K, V]{seats: seats, rest: rest, chunk: len(rest)}
+	k.batches.Put(b)
+}
+
 // present makes the next member that of a seat's key.
 func (b *batch[K, V]) present(s *seat[K, V]) *member[K, V] {
 	m, n := b.next(), s.needs
@@ -216,6 +228,7 @@ func (b *batch[K, V]) letGo() {
 		clear(b.seats)
 		b.seats = b.seats[:0]
 	}
+	b.loaded = b.loaded || len(b.leads)+len(b.joins) > 0
 	clear(b.leads)
 	clear(b.joins)
 	b.leads, b.joins, b.known = b.leads[:0], b.joins[:0], false

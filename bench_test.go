@@ -3,7 +3,9 @@ package larder_test
 import (
 	"context"
 	"math/rand/v2"
+	"slices"
 	"strconv"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -11,6 +13,7 @@ import (
 	"github.com/maypok86/otter/v2"
 
 	"github.com/larder-go/larder"
+	"github.com/larder-go/larder/lardertest"
 )
 
 // benchKeys are drawn from a zipf distribution once, so that the hit itself is
@@ -89,4 +92,68 @@ func hits(b *testing.B, n int, get func(i int)) {
 			}
 		}
 	})
+}
+
+// sameReplies is a remote tier that answers the second and every later look at
+// many keys as it did the first, and has one connection.
+type sameReplies struct {
+	*lardertest.Remote
+	namespace string
+	epoch     *larder.Epoch
+	replies   []larder.Reply
+}
+
+func (r *sameReplies) NamespaceKey(string) string { return r.namespace }
+func (r *sameReplies) Epoch(key string) *larder.Epoch {
+	if r.epoch == nil {
+		r.epoch = r.Remote.Epoch(key)
+	}
+	return r.epoch
+}
+
+func (r *sameReplies) Do(ctx context.Context, ops []larder.Op, replies []larder.Reply) {
+	if len(ops) == len(r.replies) && ops[0].Kind == larder.OpGet {
+		copy(replies, r.replies)
+		return
+	}
+	r.Remote.Do(ctx, ops, replies)
+	if len(ops) == batchOfBench && ops[0].Kind == larder.OpGet && replies[0].State == larder.Present {
+		r.replies = slices.Clone(replies)
+	}
+}
+
+const batchOfBench = 100
+
+// BenchmarkBatchOfHits is what a GetMany of 100 keys costs beside its round
+// trip: of values that the remote tier has, and of those in memory.
+func BenchmarkBatchOfHits(b *testing.B) {
+	for name, tiers := range map[string]larder.Tiers{"remote": larder.RemoteOnly, "memory": larder.BothTiers} {
+		b.Run("tier="+name, func(b *testing.B) {
+			remote := &sameReplies{Remote: lardertest.NewRemote(lardertest.RemoteOptions{}, lardertest.NewServer())}
+			remote.namespace = remote.NamespaceKeys()[0]
+			c, err := larder.NewWithRemote(b.Context(), remote, larder.Options{MaxStaleness: time.Minute})
+			if err != nil {
+				b.Fatal(err)
+			}
+			defer c.Close()
+			k := space(b, c, "text", larder.KeyspaceOptions[string, string]{TTL: time.Hour, Tiers: tiers, Codec: larder.Text})
+			keys := names(0, batchOfBench)
+			load := func(_ context.Context, keys []string) (map[string]string, error) {
+				found := make(map[string]string, len(keys))
+				for _, key := range keys {
+					found[key] = strings.Repeat("v", 100)
+				}
+				return found, nil
+			}
+			b.ReportAllocs()
+			for range 3 {
+				k.GetMany(b.Context(), keys, load)
+			}
+			for b.Loop() {
+				if values, err := k.GetMany(b.Context(), keys, load); err != nil || len(values) != len(keys) {
+					b.Fatal(len(values), err)
+				}
+			}
+		})
+	}
 }

@@ -38,6 +38,7 @@ type Keyspace[K comparable, V any] struct {
 	gathered  gathering[K, V]
 	auditor   *auditor[K, V] // nil: no audits
 	share     sharer[V]      // the codec, if it is one
+	batches   sync.Pool      // of *batch[K, V], for their room
 }
 
 // space is the part of a keyspace that does not depend on its types.
