@@ -61,8 +61,8 @@ func TestBatchOfHitsAllocatesLittle(t *testing.T) {
 		allocations float64 // at most, for each key
 		bytes       uint64
 	}{
-		{name: "Redis", tiers: larder.RemoteOnly, allocations: 1.3, bytes: 600},
-		{name: "memory", tiers: larder.BothTiers, allocations: 0.1, bytes: 100},
+		{name: "Redis", tiers: larder.RemoteOnly, allocations: 1.2, bytes: 320},
+		{name: "memory", tiers: larder.BothTiers, allocations: 0.08, bytes: 70},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			get := batchOfHits(t, c.tiers)
