@@ -113,10 +113,13 @@ func (r *request[K, V]) learned(gens []*generation) []*generation {
 // So learned tags are looked at when nobody can join any more. If one has died,
 // or its generation was not certain, the value is for those alone who came
 // before the request that proved it was sent.
-func (k *Keyspace[K, V]) endFlight(f *flightOf[K, V], o outcome[V]) {
-	if k.flights.Remove(f) {
+//
+// It reports whether others shared the flight.
+func (k *Keyspace[K, V]) endFlight(f *flightOf[K, V], o outcome[V]) (shared bool) {
+	if shared = k.flights.Remove(f); shared {
 		publish(f, o)
 	}
+	return shared
 }
 
 // publish gives o to who shares f, which cannot be joined any more.

@@ -157,6 +157,23 @@ type attempt[K comparable, V any] struct {
 	f flightOf[K, V]
 }
 
+// newAttempt returns a zero attempt.
+func (k *Keyspace[K, V]) newAttempt() *attempt[K, V] {
+	if w, ok := k.attempts.Get().(*attempt[K, V]); ok {
+		return w
+	}
+	return new(attempt[K, V])
+}
+
+// recycle takes back an attempt that was a hit at its first look and that no
+// other read joined, or that joined another: nothing of it has left its Get.
+func (k *Keyspace[K, V]) recycle(w *attempt[K, V]) {
+	if w.r.spent {
+		*w = attempt[K, V]{}
+		k.attempts.Put(w)
+	}
+}
+
 func (k *Keyspace[K, V]) getSlow(ctx context.Context, key K, hash uint64, load Loader[K, V], config readConfig) (V, error) {
 	var none V
 	if err := k.usable(ctx, load == nil); err != nil {
@@ -166,7 +183,8 @@ func (k *Keyspace[K, V]) getSlow(ctx context.Context, key K, hash uint64, load L
 	if e := k.overdue(key, hash, config.began, config.floor); e != nil {
 		return k.serveLate(ctx, e, load, config)
 	}
-	w := new(attempt[K, V])
+	w := k.newAttempt()
+	defer k.recycle(w)
 	r := &w.r
 	if err := k.request(r, key, hash, config); err != nil {
 		k.stats.count(sourceError)
@@ -198,6 +216,7 @@ func (k *Keyspace[K, V]) getSlow(ctx context.Context, key K, hash uint64, load L
 			continue // its leader gave up; one of us leads the next
 		}
 		if o.admits(place, r.floor, r.exact) {
+			r.spent = !o.stale
 			return k.answer(ctx, r, o)
 		}
 		refusals++
@@ -265,7 +284,8 @@ func (k *Keyspace[K, V]) lead(ctx context.Context, f *flightOf[K, V], r *request
 		var none V
 		return none, waitError(ctx, err)
 	case permit == nil:
-		k.endFlight(f, found)
+		shared := k.endFlight(f, found)
+		r.spent = r.spent && !shared
 		if found.early {
 			k.refreshLater(ctx, r.key, r.hash, r.load)
 		}
@@ -318,6 +338,7 @@ func (k *Keyspace[K, V]) consult(ctx context.Context, f *flightOf[K, V], r *requ
 		}
 		switch verdict {
 		case verdictHit, verdictStale:
+			r.spent = round == 0 && verdict == verdictHit
 			return found, nil, nil
 		case verdictHeld:
 			return found, k.plainPermit(r, bypassHeld), nil

@@ -39,6 +39,7 @@ type Keyspace[K comparable, V any] struct {
 	auditor   *auditor[K, V] // nil: no audits
 	share     sharer[V]      // the codec, if it is one
 	batches   sync.Pool      // of *batch[K, V], for their room
+	attempts  sync.Pool      // of *attempt[K, V], zero ones
 }
 
 // space is the part of a keyspace that does not depend on its types.
@@ -196,6 +197,7 @@ type request[K comparable, V any] struct {
 	deps     []string // remote keys of the generations: namespace, own one of MemoryOnly, tags
 	tags     []string // the last of deps, by name: declared ones, then learned ones
 	declared int      // how many of tags are declared
+	spent    bool     // nobody else has come to hold the request, its look or its flight
 	readConfig
 
 	room    [3]string     // of deps
