@@ -31,8 +31,8 @@ var targetWords = map[targetKind]string{
 	targetKey: "key", targetMemory: "memory", targetTag: "tag", targetPrefix: "prefix", targetAll: "all",
 }
 
-// Strict, given to [Cache.Invalidate] beside what to invalidate, makes it
-// return only when reads served from memory see the change too, in every
+// Strict is given to [Cache.Invalidate] beside what to invalidate, which then
+// returns only when reads served from memory see the change too, in every
 // process, also those that join a flight. It takes a little more than
 // [Options.MaxStaleness]; with [Options.AcknowledgedStrict] about two round trips
 // while all processes answer.

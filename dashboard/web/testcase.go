@@ -116,10 +116,10 @@ func signedSpan(d caseData) string {
 			counted = sign.Of
 		}
 	}
-	switch {
-	case counted == judged:
+	switch counted {
+	case judged:
 		return d.Span
-	case counted == 0:
+	case 0:
 		return fmt.Sprintf("cleared by %d clean passes", dashboard.CleanRuns)
 	}
 	return fmt.Sprintf("%s since %d clean passes", plural(int64(counted), "run", "runs"), dashboard.CleanRuns)

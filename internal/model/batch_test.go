@@ -172,7 +172,7 @@ var batch = configuration{
 }
 
 type batchState struct {
-	db, floor [1]uint8
+	db        [1]uint8
 	fl        [2]uint8 // floors per key
 	k, kv, kt [2]uint8
 	pc        [3][2]uint8 // per call and key: 0 todo 1 leased 2 loaded 3 done 4 busy-wait 5 joined
