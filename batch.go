@@ -6,6 +6,7 @@ import (
 	"runtime/debug"
 
 	"github.com/larder-go/larder/internal/clock"
+	"github.com/larder-go/larder/internal/flight"
 )
 
 // BatchLoader reads several keys from their source at once. Keys that its
@@ -152,7 +153,7 @@ type member[K comparable, V any] struct {
 	candidate[K, V]
 	req   request[K, V]
 	seen  look
-	f     *flightOf[K, V]
+	f     *flight.Flight[K, guard, outcome[V]]
 	place int
 	o     outcome[V]
 	ended bool

@@ -3,15 +3,17 @@ package larder
 import (
 	"fmt"
 	"slices"
+
+	"github.com/larder-go/larder/internal/flight"
 )
 
 // seat is a key that is looked for in Redis together with others. Most keys of
 // a batch are found and need no more than this; what a load takes in addition
 // is in [member].
 type seat[K comparable, V any] struct {
-	own    flightOf[K, V]
-	f      *flightOf[K, V] // own, or that of a refresh
-	entry  string          // remote key
+	own    flight.Flight[K, guard, outcome[V]]
+	f      *flight.Flight[K, guard, outcome[V]] // own, or that of a refresh
+	entry  string                               // remote key
 	ticket liveTicket
 	needs  *needs
 
@@ -88,7 +90,7 @@ func (b *batch[K, V]) enlist(key K, hash uint64) {
 		k.heated(key, hash, 1<<batchHeatOneIn)
 	}
 	s.ticket = k.board.Issue(s.entry)
-	f, place, leads := k.flights.Join(key, hash, func() *flightOf[K, V] {
+	f, place, leads := k.flights.Join(key, hash, func() *flight.Flight[K, guard, outcome[V]] {
 		return s.own.Begin(guard{entry: s.ticket, deps: s.needs.tickets})
 	})
 	s.f = f

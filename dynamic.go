@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/larder-go/larder/internal/clock"
+	"github.com/larder-go/larder/internal/flight"
 	"github.com/larder-go/larder/internal/frame"
 )
 
@@ -115,7 +116,7 @@ func (r *request[K, V]) learned(gens []*generation) []*generation {
 // before the request that proved it was sent.
 //
 // It reports whether others shared the flight.
-func (k *Keyspace[K, V]) endFlight(f *flightOf[K, V], o outcome[V]) (shared bool) {
+func (k *Keyspace[K, V]) endFlight(f *flight.Flight[K, guard, outcome[V]], o outcome[V]) (shared bool) {
 	if shared = k.flights.Remove(f); shared {
 		publish(f, o)
 	}
@@ -123,7 +124,7 @@ func (k *Keyspace[K, V]) endFlight(f *flightOf[K, V], o outcome[V]) (shared bool
 }
 
 // publish gives o to who shares f, which cannot be joined any more.
-func publish[K comparable, V any](f *flightOf[K, V], o outcome[V]) {
+func publish[K comparable, V any](f *flight.Flight[K, guard, outcome[V]], o outcome[V]) {
 	o.weigh()
 	f.End(o)
 }

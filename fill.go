@@ -5,13 +5,14 @@ import (
 	"context"
 
 	"github.com/larder-go/larder/internal/clock"
+	"github.com/larder-go/larder/internal/flight"
 	"github.com/larder-go/larder/internal/frame"
 	"github.com/larder-go/larder/internal/ticket"
 )
 
 // landing is a loaded value on its way into Redis.
 type landing[K comparable, V any] struct {
-	f *flightOf[K, V]
+	f *flight.Flight[K, guard, outcome[V]]
 	r *request[K, V]
 	p *permit
 	o *outcome[V]

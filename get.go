@@ -154,7 +154,7 @@ const maxRefusals = 2
 type attempt[K comparable, V any] struct {
 	r request[K, V]
 	l look
-	f flightOf[K, V]
+	f flight.Flight[K, guard, outcome[V]]
 }
 
 // newAttempt returns a zero attempt.
@@ -203,7 +203,7 @@ func (k *Keyspace[K, V]) getSlow(ctx context.Context, key K, hash uint64, load L
 		if refusals == maxRefusals {
 			return k.lead(ctx, flight.New[K, guard, outcome[V]](guard{}), r, &w.l)
 		}
-		f, place, leads := k.flights.Join(key, hash, func() *flightOf[K, V] { return w.f.Begin(r.guard(k.cache)) })
+		f, place, leads := k.flights.Join(key, hash, func() *flight.Flight[K, guard, outcome[V]] { return w.f.Begin(r.guard(k.cache)) })
 		if leads {
 			return k.lead(ctx, f, r, &w.l)
 		}
@@ -261,7 +261,7 @@ func (k *Keyspace[K, V]) handOver(o *outcome[V]) (V, error) {
 
 // lead does the work of a flight: look into Redis here, load elsewhere if it
 // comes to that. l is room for the look.
-func (k *Keyspace[K, V]) lead(ctx context.Context, f *flightOf[K, V], r *request[K, V], l *look) (V, error) {
+func (k *Keyspace[K, V]) lead(ctx context.Context, f *flight.Flight[K, guard, outcome[V]], r *request[K, V], l *look) (V, error) {
 	consulted := false
 	defer func() {
 		if !consulted { // a codec panicked: nobody may wait for this flight
@@ -312,7 +312,7 @@ const maxRounds = 8
 
 // consult looks for key in Redis until it has a value, or a permit to load. It
 // fails only when ctx ends.
-func (k *Keyspace[K, V]) consult(ctx context.Context, f *flightOf[K, V], r *request[K, V], l *look) (found outcome[V], _ *permit, err error) {
+func (k *Keyspace[K, V]) consult(ctx context.Context, f *flight.Flight[K, guard, outcome[V]], r *request[K, V], l *look) (found outcome[V], _ *permit, err error) {
 	if k.cache.remote == nil {
 		return found, k.plainPermit(r, bypassNone), nil
 	}

@@ -258,9 +258,6 @@ func (r *request[K, V]) lacks(tags []string) bool {
 // tagAt returns where in deps the first of tags stands.
 func (r *request[K, V]) tagAt() int { return len(r.deps) - len(r.tags) }
 
-// flightOf is a flight of a keyspace.
-type flightOf[K comparable, V any] = flight.Flight[K, guard, outcome[V]]
-
 // guard ends a flight's joinability when its key or a tag changes.
 type guard struct {
 	entry liveTicket

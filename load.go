@@ -8,6 +8,7 @@ import (
 
 	"github.com/larder-go/larder/internal/bulkhead"
 	"github.com/larder-go/larder/internal/clock"
+	"github.com/larder-go/larder/internal/flight"
 	"github.com/larder-go/larder/internal/frame"
 	"github.com/larder-go/larder/internal/ticket"
 )
@@ -81,7 +82,7 @@ func (k *Keyspace[K, V]) plainPermit(r *request[K, V], why bypass) *permit {
 
 // runLoad calls the loader for a flight, stores what it may and ends the
 // flight.
-func (k *Keyspace[K, V]) runLoad(ctx context.Context, f *flightOf[K, V], r *request[K, V], p *permit) {
+func (k *Keyspace[K, V]) runLoad(ctx context.Context, f *flight.Flight[K, guard, outcome[V]], r *request[K, V], p *permit) {
 	ctx, cancel := k.loadContext(ctx)
 	defer cancel()
 	end := func(o outcome[V]) { k.endFlight(f, o) }
@@ -118,7 +119,7 @@ func (k *Keyspace[K, V]) runLoad(ctx context.Context, f *flightOf[K, V], r *requ
 }
 
 // carryOut calls the loader and stores what it brought.
-func (k *Keyspace[K, V]) carryOut(ctx context.Context, f *flightOf[K, V], r *request[K, V], p *permit) outcome[V] {
+func (k *Keyspace[K, V]) carryOut(ctx context.Context, f *flight.Flight[K, guard, outcome[V]], r *request[K, V], p *permit) outcome[V] {
 	proof, start := f.Prove(), clock.Now()
 	stopRenewing := k.renewLease(ctx, r.entry, p)
 	loadCtx, said := k.handle(ctx)
@@ -286,7 +287,7 @@ func loadError(ctx context.Context, err error) error {
 //
 // A value that Redis does not accept keeps the evidence of its load's start: it
 // may be used by who waited before the load began.
-func (k *Keyspace[K, V]) store(ctx context.Context, f *flightOf[K, V], r *request[K, V], p *permit, o *outcome[V], said *Load) (l *landing[K, V], keeps bool) {
+func (k *Keyspace[K, V]) store(ctx context.Context, f *flight.Flight[K, guard, outcome[V]], r *request[K, V], p *permit, o *outcome[V], said *Load) (l *landing[K, V], keeps bool) {
 	tags, ttl, keep := said.read()
 	o.version = said.sourceVersion()
 	switch {

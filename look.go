@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/larder-go/larder/internal/clock"
+	"github.com/larder-go/larder/internal/flight"
 	"github.com/larder-go/larder/internal/frame"
 	"github.com/larder-go/larder/internal/ticket"
 )
@@ -30,7 +31,7 @@ type look struct {
 
 // look issues tickets, then reads the entry and those generations that copies
 // do not prove, in one round trip. What l held before is lost.
-func (k *Keyspace[K, V]) look(ctx context.Context, f *flightOf[K, V], r *request[K, V], l *look) {
+func (k *Keyspace[K, V]) look(ctx context.Context, f *flight.Flight[K, guard, outcome[V]], r *request[K, V], l *look) {
 	c := k.cache
 	*l = look{}
 	l.ticket = c.board.Issue(r.entry)

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/larder-go/larder/internal/clock"
+	"github.com/larder-go/larder/internal/flight"
 	"github.com/larder-go/larder/internal/ticket"
 )
 
@@ -12,7 +13,7 @@ import (
 // is current if it was loaded under the generations that Redis has now.
 type capture[K comparable, V any] struct {
 	r      *request[K, V]
-	f      *flightOf[K, V]
+	f      *flight.Flight[K, guard, outcome[V]]
 	ticket ticket.Ticket
 	epoch  *Epoch
 	gens   []*generation // as request.deps
@@ -31,7 +32,7 @@ type capture[K comparable, V any] struct {
 func (k *Keyspace[K, V]) refuse(a *capture[K, V], why bypass) { a.p = k.plainPermit(a.r, why) }
 
 // consultGenerations is consult for [MemoryOnly] keyspaces.
-func (k *Keyspace[K, V]) consultGenerations(ctx context.Context, f *flightOf[K, V], r *request[K, V]) (found outcome[V], _ *permit, err error) {
+func (k *Keyspace[K, V]) consultGenerations(ctx context.Context, f *flight.Flight[K, guard, outcome[V]], r *request[K, V]) (found outcome[V], _ *permit, err error) {
 	a := capture[K, V]{r: r, f: f}
 	k.captureGenerations(ctx, []*capture[K, V]{&a}, true)
 	if a.p != nil && a.p.kind == bypassError && ctx.Err() != nil {

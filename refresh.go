@@ -73,7 +73,7 @@ func (k *Keyspace[K, V]) openRefresh(key K, hash uint64) (m *member[K, V], leads
 	if waits, _ := k.pauses.of(m.r.entry, clock.Now()); waits {
 		return nil, false
 	}
-	m.f, m.place, leads = k.refreshes.Join(key, hash, func() *flightOf[K, V] {
+	m.f, m.place, leads = k.refreshes.Join(key, hash, func() *flight.Flight[K, guard, outcome[V]] {
 		return flight.New[K, guard, outcome[V]](m.r.guard(k.cache))
 	})
 	return m, leads

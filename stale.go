@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/larder-go/larder/internal/clock"
+	"github.com/larder-go/larder/internal/flight"
 )
 
 // answer settles an outcome, and sees to the refresh of one that is stale.
@@ -99,7 +100,7 @@ func (k *Keyspace[K, V]) waitContext(ctx context.Context) (context.Context, cont
 
 // leave takes a reader whose wait ended with err from a flight. At the hard
 // time-out it stays a member, so that the load goes on.
-func leave[K comparable, V any](ctx context.Context, f *flightOf[K, V], err error) error {
+func leave[K comparable, V any](ctx context.Context, f *flight.Flight[K, guard, outcome[V]], err error) error {
 	if waitError(ctx, err) == ErrLoadTimeout {
 		return ErrLoadTimeout
 	}

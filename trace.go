@@ -3,6 +3,8 @@ package larder
 import (
 	"context"
 	"errors"
+
+	"github.com/larder-go/larder/internal/flight"
 )
 
 // SpanKind says which work a span shows.
@@ -105,7 +107,7 @@ func (k *Keyspace[K, V]) getTraced(ctx context.Context, key K, hash uint64, load
 }
 
 // waitLocally waits for a flight of somebody else in this process.
-func (k *Keyspace[K, V]) waitLocally(ctx context.Context, f *flightOf[K, V]) (o outcome[V], ok bool, err error) {
+func (k *Keyspace[K, V]) waitLocally(ctx context.Context, f *flight.Flight[K, guard, outcome[V]]) (o outcome[V], ok bool, err error) {
 	k.stats.localWaits.Add()
 	_, span := k.cache.span(ctx, SpanWait, k.name, 1)
 	o, ok, err = f.Wait(ctx)
