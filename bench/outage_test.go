@@ -17,7 +17,8 @@ const (
 // BenchmarkOutage pauses the Redis server under all stores at once, for
 // LARDER_BENCH_OUTAGE (default 5s), while each of them is read 50 times a
 // second with a new key each. Contexts have no deadline. It runs once;
-// the operations of its parts mean nothing.
+// the operations of its parts mean nothing. source is what a read of the source
+// alone takes at the same time.
 func BenchmarkOutage(b *testing.B) {
 	length := 5 * time.Second
 	if env := os.Getenv("LARDER_BENCH_OUTAGE"); env != "" {
@@ -27,7 +28,7 @@ func BenchmarkOutage(b *testing.B) {
 		}
 	}
 	took := outage(b, length)
-	for _, o := range FleetStores {
+	for _, o := range append([]Opener{sourceAlone}, FleetStores...) {
 		b.Run("cache="+o.Name, func(b *testing.B) {
 			t := took[o.Name]
 			b.ReportMetric(ms(quantile(t, 0.5)), "p50-ms")
@@ -51,8 +52,9 @@ func outage(b *testing.B, length time.Duration) map[string][]time.Duration {
 	}
 	reads := int(length.Seconds() * outageRate)
 	keys := names(reads)
-	stores := make([]Store, len(FleetStores))
-	for i, o := range FleetStores {
+	openers := append([]Opener{sourceAlone}, FleetStores...)
+	stores := make([]Store, len(openers))
+	for i, o := range openers {
 		stores[i], _ = openStore(b, o, Config{Addr: s.Addr(), Load: load})
 	}
 	flows := make([]flow, len(stores))
@@ -71,10 +73,94 @@ func outage(b *testing.B, length time.Duration) map[string][]time.Duration {
 		wg.Go(func() { flows[i].run(stores[i], keys) })
 	}
 	wg.Wait()
-	for i, o := range FleetStores {
+	for i, o := range openers {
 		took[o.Name] = flows[i].took
 	}
 	return took
+}
+
+var sourceAlone = Opener{"source", func(c Config) (Store, error) { return sourceStore{c.Load}, nil }}
+
+// sourceStore caches nothing.
+type sourceStore struct{ load Load }
+
+func (s sourceStore) Get(ctx context.Context, key string) (string, error) { return s.load(ctx, key) }
+func (s sourceStore) Delete(context.Context, string) error                { return nil }
+func (s sourceStore) Close()                                              {}
+
+// BenchmarkOutageMemory reads what is in memory, a thousand times a second,
+// before the server hangs and while it hangs for less than MaxStaleness.
+func BenchmarkOutageMemory(b *testing.B) {
+	s := startRedis(b)
+	store, _ := openStore(b, FleetStores[0], Config{Addr: s.Addr(), Load: ofSize(100)})
+	keys := names(100)
+	warm(b, store, keys)
+	hits := func() []time.Duration {
+		tick := time.NewTicker(time.Millisecond)
+		defer tick.Stop()
+		took := make([]time.Duration, 700) // of a MaxStaleness of a second, with a heartbeat every quarter
+		for i := range took {
+			<-tick.C
+			began := time.Now()
+			if _, err := store.Get(b.Context(), keys[i%len(keys)]); err != nil {
+				b.Fatal(err)
+			}
+			took[i] = time.Since(began)
+		}
+		return took
+	}
+	calm := hits()
+	if err := s.Stop(); err != nil {
+		b.Fatal(err)
+	}
+	hung := hits()
+	if err := s.Cont(); err != nil {
+		b.Fatal(err)
+	}
+	for name, took := range map[string][]time.Duration{"calm": calm, "hung": hung} {
+		b.Run("redis="+name, func(b *testing.B) {
+			b.ReportMetric(float64(quantile(took, 0.5))/1e3, "p50-us")
+			b.ReportMetric(float64(quantile(took, 0.99))/1e3, "p99-us")
+		})
+	}
+}
+
+// BenchmarkOutageBack measures how long after a hang of 3 s what is in the
+// server is read from there again.
+func BenchmarkOutageBack(b *testing.B) {
+	s := startRedis(b)
+	loads := 0
+	load := func(context.Context, string) (string, error) { loads++; return "loaded", nil }
+	store, _ := openStore(b, FleetStores[0], Config{Addr: s.Addr(), Load: load})
+	other, _ := openStore(b, FleetStores[0], Config{Addr: s.Addr(), Load: ofSize(100)})
+	keys := names(1000)
+	warm(b, other, keys)
+	warm(b, store, names(1))
+	if err := s.Stop(); err != nil {
+		b.Fatal(err)
+	}
+	for i := range 60 {
+		time.Sleep(50 * time.Millisecond)
+		if _, err := store.Get(b.Context(), "absent"+strconv.Itoa(i)); err != nil {
+			b.Fatal(err)
+		}
+	}
+	if err := s.Cont(); err != nil {
+		b.Fatal(err)
+	}
+	began := time.Now()
+	for _, key := range keys[1:] {
+		before := loads
+		if _, err := store.Get(b.Context(), key); err != nil {
+			b.Fatal(err)
+		}
+		if loads == before {
+			b.ReportMetric(ms(time.Since(began)), "back-ms")
+			return
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+	b.Fatal("Redis is not read after 5 s")
 }
 
 // flow is a stream of reads at a steady rate, whether or not earlier ones
