@@ -163,3 +163,21 @@ func FitName(name string) string {
 	head := []rune(name)[:MaxCaseName-10]
 	return fmt.Sprintf("%s… %x", strings.TrimSpace(string(head)), sum[:4])
 }
+
+// WithFailure adds to a results_summary why the run failed, unless it says so already.
+func WithFailure(summary json.RawMessage, failure string) json.RawMessage {
+	all := map[string]json.RawMessage{}
+	if json.Unmarshal(summary, &all) != nil || all == nil || all["failure"] != nil {
+		return summary
+	}
+	text, err := json.Marshal(failure)
+	if err != nil {
+		return summary
+	}
+	all["failure"] = text
+	out, err := json.Marshal(all)
+	if err != nil {
+		return summary
+	}
+	return out
+}

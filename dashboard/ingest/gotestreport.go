@@ -16,7 +16,7 @@ func (g *GoTestStream) Report() (dashboard.Report, error) {
 	}
 	g.text = 0
 	if g.strange > 0 {
-		g.warn("%d lines are no events", g.strange)
+		g.warn("%s", strangeLines(g.strange))
 	}
 	if !g.first.IsZero() {
 		g.report.StartedAt = new(g.first.UTC())
@@ -28,6 +28,13 @@ func (g *GoTestStream) Report() (dashboard.Report, error) {
 		}
 	}
 	return g.report, nil
+}
+
+func strangeLines(n int) string {
+	if n == 1 {
+		return "1 line is no event"
+	}
+	return fmt.Sprintf("%d lines are no events", n)
 }
 
 func (g *GoTestStream) addPackage(p *goPackage) error {

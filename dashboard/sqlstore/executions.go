@@ -214,6 +214,8 @@ func (s *Store) ReapExecutions(ctx context.Context, silentSince time.Time) ([]da
 			return fmt.Errorf("find silent executions: %w", err)
 		}
 		for _, e := range silent {
+			reason := fmt.Sprintf("The reporter was silent for %.0f minutes.", t.now.Sub(silentSince).Minutes())
+			e.ResultsSummary = dashboard.WithFailure(e.ResultsSummary, reason)
 			if e, err = t.move(ctx, e, dashboard.StatusError); err != nil {
 				return err
 			}

@@ -196,7 +196,7 @@ func executionReap(f *fixture) {
 	f.equal(change.Executions, []dashboard.ExecutionChange{{ID: silent.ID, SuiteID: s.ID, Op: dashboard.Updated, Finished: true}}, "change")
 	got, err := f.store.Execution(f.ctx, silent.ID)
 	f.ok(err)
-	f.equal([]any{got.Status, *got.DurationMS}, []any{dashboard.StatusError, int64(2 * time.Hour / time.Millisecond)}, "reaped execution")
+	f.equal([]any{got.Status, *got.DurationMS, string(got.ResultsSummary)}, []any{dashboard.StatusError, int64(2 * time.Hour / time.Millisecond), `{"failure":"The reporter was silent for 90 minutes."}`}, "reaped execution")
 	_, _, err = f.store.ReapExecutions(f.ctx, f.clock.Now().Add(-30*time.Minute))
 	f.ok(err)
 	got, err = f.store.Execution(f.ctx, pending.ID)

@@ -1,9 +1,12 @@
 package web
 
 import (
+	"encoding/json"
 	"fmt"
 	"net/http"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -60,6 +63,8 @@ type executionData struct {
 	Chips    []chip
 	Query    string
 	Sections []resultSection
+	Trouble  []codeLine // why the run failed beside its cases
+	Warnings []string
 	RunURL   string
 	Now      time.Time
 	Zone     *time.Location
@@ -180,6 +185,7 @@ func (s *web) execution(_ http.ResponseWriter, r *http.Request) (*view, error) {
 	d.Done = e.Passed + e.Failed + e.Errors + e.Skipped
 	d.Waiting = max(0, e.Total-d.Done)
 	d.Tall = d.Meter
+	d.Trouble, d.Warnings = trouble(e)
 	d.Chips = chips(r, "status", resultChips(e)...)
 	g, ctx := errgroup.WithContext(r.Context())
 	g.Go(func() (err error) { d.Sections, err = s.resultSections(r.WithContext(ctx), e); return })
@@ -192,6 +198,20 @@ func (s *web) execution(_ http.ResponseWriter, r *http.Request) (*view, error) {
 	}
 	d.estimate()
 	return &view{Name: "execution", Title: fmt.Sprintf("%s #%d, %s", e.SuiteName, e.ID, e.Status), Path: "/executions", Data: d}, nil
+}
+
+// trouble is what the summary of a run says beside its cases: why it failed, and
+// warnings that do not only repeat that. A summary may be any object.
+func trouble(e dashboard.Execution) ([]codeLine, []string) {
+	var s dashboard.ReportSummary
+	if json.Unmarshal(e.ResultsSummary, &s) != nil {
+		return nil, nil
+	}
+	warnings := slices.DeleteFunc(s.Warnings, func(w string) bool { return w == dashboard.FirstLine(s.Failure) })
+	if strings.TrimSpace(s.Failure) == "" {
+		return nil, warnings
+	}
+	return codeLines(dashboard.Result{Stack: s.Failure}), warnings
 }
 
 // estimate compares with the previous run.

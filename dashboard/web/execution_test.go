@@ -45,3 +45,21 @@ func TestADeletedWebhookIsDeletedOnce(t *testing.T) {
 		t.Errorf("audit: %v, %v", list.Items, err)
 	}
 }
+
+// A run that failed without a failed case says why, or nobody knows what to mend.
+func TestARunSaysWhyItFailedWithoutACase(t *testing.T) {
+	store := newStore(t)
+	in := dashboard.Ingestion{Suite: "api", ContentHash: "x", Report: dashboard.Report{Failure: "package p failed to build\n./p.go:3: undefined: <b>x</b>",
+		Warnings: []string{"package p failed to build", "1 line is no event"}}}
+	if _, _, err := store.Ingest(t.Context(), in); err != nil {
+		t.Fatal(err)
+	}
+	w := get(newPages(t, store), "/executions/1")
+	got := text(w)
+	for _, want := range []string{"What went wrong", "./p.go:3: undefined: <b>x</b>", "Warnings 1 ", "1 line is no event", "no case was reported"} {
+		if !strings.Contains(got, want) {
+			t.Errorf("missing %q in %s", want, got)
+		}
+	}
+	checkMarkup(t, "/executions/1", w.Body)
+}

@@ -90,7 +90,7 @@ func runLive(ctx context.Context, r reportFlags, args []string, s streams) error
 	cmd.Stdout = io.MultiWriter(s.out, writing)
 	begun := live.begin(context.WithoutCancel(ctx))
 	if err := cmd.Start(); err != nil {
-		live.finish(context.WithoutCancel(ctx), nil, dashboard.StatusError)
+		live.finish(context.WithoutCancel(ctx), dashboard.Report{Failure: "The command could not be started: " + err.Error()}, dashboard.StatusError)
 		return err
 	}
 	var work sync.WaitGroup
@@ -110,10 +110,13 @@ func runLive(ctx context.Context, r reportFlags, args []string, s streams) error
 	}
 	report, err := stream.Report()
 	if err != nil {
-		report = dashboard.Report{}
+		report = dashboard.Report{Format: "gotest"}
+	}
+	if result != nil && report.Failure == "" && report.Counts().Verdict() == dashboard.StatusPassed {
+		report.Failure = "The command ended with " + result.Error() + ", and no test failed."
 	}
 	if begun {
-		live.finish(context.WithoutCancel(ctx), report.Cases, status)
+		live.finish(context.WithoutCancel(ctx), report, status)
 	}
 	return ended(result)
 }
@@ -259,8 +262,8 @@ func (l *liveRun) lose(err error) {
 }
 
 // finish sends what no event ended and closes the execution.
-func (l *liveRun) finish(ctx context.Context, cases []dashboard.ReportCase, status dashboard.Status) {
-	for _, c := range cases {
+func (l *liveRun) finish(ctx context.Context, report dashboard.Report, status dashboard.Status) {
+	for _, c := range report.Cases {
 		l.add(c)
 	}
 	l.send(ctx)
@@ -270,7 +273,7 @@ func (l *liveRun) finish(ctx context.Context, cases []dashboard.ReportCase, stat
 		return
 	}
 	var end dashboard.Execution
-	if err := l.client.call(ctx, http.MethodPost, fmt.Sprintf("/executions/%d/finish", l.id), dashboard.Finish{Status: status}, &end); err != nil {
+	if err := l.client.call(ctx, http.MethodPost, fmt.Sprintf("/executions/%d/finish", l.id), dashboard.Finish{Status: status, ResultsSummary: report.Summary()}, &end); err != nil {
 		l.lose(err)
 		return
 	}
