@@ -93,7 +93,10 @@ func (a *app) top(ctx context.Context, i *redistier.Inspector, every time.Durati
 			return err
 		}
 		hot, err := i.HotKeys(ctx)
-		if err != nil {
+		switch {
+		case errors.Is(err, larder.ErrUnavailable): // the servers have just answered
+			a.say("what is read most is not known: heartbeats are late")
+		case err != nil:
 			return err
 		}
 		if err := a.screen(before, now, every, changes.take(), hot[:min(rows, len(hot))], rows); err != nil || n == count {
