@@ -193,6 +193,27 @@ func directives(t *testing.T, path string) (args []string) {
 	return args
 }
 
+// TestACLFileGrantsTheDocumentedRights: it names the commands of the package
+// documentation, which are those that clients of all test servers have.
+func TestACLFileGrantsTheDocumentedRights(t *testing.T) {
+	file, err := os.ReadFile("../deploy/redis/users.acl")
+	if err != nil {
+		t.Fatal(err)
+	}
+	commands := func(words []string) (rules []string) {
+		for _, w := range words {
+			if w[0] == '+' || w[0] == '-' {
+				rules = append(rules, w)
+			}
+		}
+		return rules
+	}
+	_, user, _ := strings.Cut(string(file), "user qadash ")
+	if got, want := commands(strings.Fields(user)), commands(documentedRights(t)); !slices.Equal(got, want) {
+		t.Errorf("the file grants\n%q, documented are\n%q", got, want)
+	}
+}
+
 // TestACLFileOfDeployment: with the files that are shipped for production the
 // server starts, the default user is off and that of qadash can do its work.
 func TestACLFileOfDeployment(t *testing.T) {
