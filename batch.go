@@ -43,7 +43,6 @@ type batch[K comparable, V any] struct {
 	k      *Keyspace[K, V]
 	load   BatchLoader[K, V]
 	heats  bool // the reads count for HotKeys
-	began  int64
 	config readConfig
 	values map[K]V
 	over   error // set: nothing more is begun
@@ -69,7 +68,7 @@ type batch[K comparable, V any] struct {
 
 func (b *batch[K, V]) get(ctx context.Context, keys []K, opts []ReadOption) (map[K]V, error) {
 	k, now := b.k, clock.Now()
-	b.began, b.config, b.values, b.left = now, k.readConfig(now, opts), make(map[K]V, len(keys)), len(keys)
+	b.config, b.values, b.left = k.readConfig(now, opts), make(map[K]V, len(keys)), len(keys)
 	refused := k.usable(ctx, b.load == nil)
 	b.over = refused
 	seen, finished := borrowKeySet(len(keys)), false

@@ -86,8 +86,8 @@ func (b *batch[K, V]) enlist(key K, hash uint64) {
 		b.fail(key, err)
 		return
 	}
-	if b.heats && diceOf(b.began^int64(hash)).one(batchHeatOneIn) {
-		k.heated(key, hash, 1<<batchHeatOneIn)
+	if b.heats && diceOf(b.config.began^int64(hash)).one(crowdOneIn) {
+		k.heated(key, hash, 1<<crowdOneIn)
 	}
 	s.ticket = k.board.Issue(s.entry)
 	f, place, leads := k.flights.Join(key, hash, func() *flight.Flight[K, guard, outcome[V]] {

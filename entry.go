@@ -251,12 +251,9 @@ func (d dice) one(bits uint) bool { return d>>(64-bits) == 0 }
 const (
 	frontOneIn = 3  // … puts an entry into the front that was not found there
 	tellOneIn  = 5  // … tells the engine of an entry that was found in the front
-	crowdOneIn = 3  // … is counted for HotKeys of those that memory does not answer, among very many keys
+	crowdOneIn = 3  // … is counted for HotKeys of those that memory does not answer, in batches or among very many keys
 	heatOneIn  = 10 // … is counted for HotKeys: to count each would cost as much as the hit
 )
-
-// batchHeatOneIn is the same power for keys of batches that memory does not have.
-const batchHeatOneIn = 3
 
 // tagList returns gens as the tags of an entry, without allocating when the
 // namespace is alone.
