@@ -129,7 +129,7 @@ versions: deps ## a struct before and after a change on one Redis for VERSIONS (
 lint: ## golangci-lint with .golangci.yml over every module, whose go.mod names what it needs and no more
 	@status=0; for dir in $$(go list -m -f '{{.Dir}}'); do echo "lint $$dir"; \
 		(cd $$dir && GOWORK=off go mod tidy -diff) || status=1; \
-		(cd $$dir && go run $(GOLANGCI) run --config $(CURDIR)/.golangci.yml ./...) || status=1; done; exit $$status
+		(cd $$dir && go run $(GOLANGCI) run --allow-parallel-runners --config $(CURDIR)/.golangci.yml ./...) || status=1; done; exit $$status
 
 .PHONY: vuln
 vuln: ## known vulnerabilities in what the modules call; needs the vulnerability database
