@@ -86,7 +86,7 @@ func (b *batch[K, V]) enlist(key K, hash uint64) {
 		b.fail(key, err)
 		return
 	}
-	if b.heats && diceOf(b.config.began^int64(hash)).one(crowdOneIn) {
+	if b.heats && diceOf(b.config.began).of(hash).one(crowdOneIn) {
 		k.heated(key, hash, 1<<crowdOneIn)
 	}
 	s.ticket = k.board.Issue(s.entry)

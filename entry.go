@@ -243,6 +243,16 @@ type dice uint64
 
 func diceOf(now int64) dice { return dice(uint64(now) * 0x9E3779B97F4A7C15) }
 
+// of returns the dice of one key among many that are read in some rhythm: what
+// they pick for a key does not follow from what they picked for it before.
+func (d dice) of(hash uint64) dice {
+	x := uint64(d) ^ hash
+	for range 2 {
+		x = (x ^ x>>32) * 0xD6E8FEB86659FD93
+	}
+	return dice(x ^ x>>32)
+}
+
 // one reports true once in 2^bits times; what it picks, it picks with fewer
 // bits too.
 func (d dice) one(bits uint) bool { return d>>(64-bits) == 0 }

@@ -68,7 +68,7 @@ func (k *Keyspace[K, V]) heated(key K, hash, reads uint64) {
 func (k *Keyspace[K, V]) heatedSlowly(key K, hash uint64, now int64) {
 	reads := uint64(1)
 	if k.cache.heat.reads.Crowded() {
-		if !diceOf(now ^ int64(hash)).one(crowdOneIn) {
+		if !diceOf(now).of(hash).one(crowdOneIn) {
 			return
 		}
 		reads <<= crowdOneIn
