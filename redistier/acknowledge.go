@@ -64,11 +64,8 @@ func (c *conn) answer() {
 func (c *conn) acknowledge() error {
 	ctx, cancel := context.WithTimeout(context.Background(), c.cfg.DialTimeout)
 	defer cancel()
-	if c.unagreed.Swap(false) {
-		if err := c.restore(ctx); err != nil {
-			c.unagreed.Store(true)
-			return err
-		}
+	if err := c.restore(ctx); err != nil {
+		return err
 	}
 	for _, s := range *c.seats.Load() {
 		request, err := c.sendOne(ctx, c.client.B().Get().Key(s.requests).Build()).ToString()
@@ -97,13 +94,29 @@ func (c *conn) acknowledge() error {
 	return nil
 }
 
-// restore renews what a flush may have deleted. The epoch keeps its credit: see
-// settleIn for who confirms meanwhile.
+// restore agrees again where MaxStaleness may have changed, and enrolls again
+// where a seat is gone. After a flush, which has ended an epoch already, the
+// present one keeps its credit: see settleIn for who confirms meanwhile.
 func (c *conn) restore(ctx context.Context) error {
-	if err := c.agree(ctx); err != nil {
-		return err
+	if c.unagreed.Swap(false) {
+		if err := c.agree(ctx); err != nil {
+			c.unagreed.Store(true)
+			return err
+		}
 	}
-	return c.enroll(ctx)
+	if c.lost.Swap(false) {
+		if err := c.reenroll(ctx, c.seats.Load()); err != nil {
+			c.lost.Store(true)
+			return err
+		}
+	}
+	if known := c.unseated.Swap(nil); known != nil {
+		if err := c.enroll(ctx, known, func() error { return nil }); err != nil {
+			c.unseated.CompareAndSwap(nil, known)
+			return err
+		}
+	}
+	return nil
 }
 
 // bell wakes everybody who waits for the next ring.

@@ -74,7 +74,7 @@ func (c *conn) confirm(ctx context.Context, s *stripe) error {
 		return c.unconfirmed(err)
 	}
 	if n, err := strconv.ParseInt(reply[1], 10, 64); err != nil || !seat.continues(n) {
-		c.unagreed.Store(true)
+		c.lost.Store(true)
 		c.ask()
 		return fmt.Errorf("redistier: confirm: %w", errForgotten)
 	}

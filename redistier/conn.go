@@ -40,7 +40,10 @@ type conn struct {
 	pulse  pulse
 	losses losses
 
-	seats atomic.Pointer[[]seat] // in the registries of this master
+	seats    atomic.Pointer[[]seat] // in the registries of this master
+	seating  chan struct{}          // held while seats are taken
+	unseated atomic.Pointer[[]seat] // seats that a flush took; nil: none did
+	lost     atomic.Bool            // a seat was found to be gone
 
 	asked    chan struct{} // wakes answer
 	unagreed atomic.Bool   // MaxStaleness of the namespace may have changed
@@ -79,7 +82,7 @@ func openAs(ctx context.Context, s *server, address string, tracked bool) (*conn
 	c := &conn{
 		tracked: tracked,
 		self:    s.self, cfg: s.self.cfg.at(address), server: s, stripes: s.owned(), opened: clock.Now(), slept: s.asleep(),
-		dead: make(chan struct{}), drained: make(chan struct{}), asked: make(chan struct{}, 1),
+		dead: make(chan struct{}), drained: make(chan struct{}), asked: make(chan struct{}, 1), seating: make(chan struct{}, 1),
 	}
 	c.fresh = c.newEpoch()
 	c.seats.Store(new([]seat))
@@ -236,6 +239,7 @@ func (c *conn) onPush(messages []rueidis.RedisMessage) {
 		}
 		c.invalidated(names)
 	case c.succeed():
+		c.unseated.Store(c.seats.Load())
 		c.flushed()
 	default:
 		c.drainOnce.Do(func() {

@@ -29,7 +29,7 @@ func (c *conn) greet(ctx context.Context) error {
 		return c.observe(ctx)
 	}
 	c.server.opening.Store(c)
-	for _, step := range []func(context.Context) error{c.outliveLoss, c.agree, c.enroll} {
+	for _, step := range []func(context.Context) error{c.outliveLoss, c.agree, c.enrollFirst} {
 		if err := step(ctx); err != nil {
 			return err
 		}

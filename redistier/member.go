@@ -65,15 +65,46 @@ func registries(list []*stripe) []*stripe {
 	return keep
 }
 
-// enroll makes this process a member of the registries of the master, and gives
-// it new numbers where it is one.
-func (c *conn) enroll(ctx context.Context) error {
+// enrollFirst makes this process a member before the connection is used.
+func (c *conn) enrollFirst(ctx context.Context) error {
+	return c.enroll(ctx, c.seats.Load(), func() error { return nil })
+}
+
+// enroll makes this process a member of the registries of the master and gives
+// it new numbers, after first has succeeded. It does nothing if somebody else
+// did since the memberships were known: who counts on with the numbers of an
+// older enrollment than the last is forgotten.
+func (c *conn) enroll(ctx context.Context, known *[]seat, first func() error) error {
+	if err := c.holdSeats(ctx); err != nil {
+		return err
+	}
+	defer c.releaseSeats()
+	if c.seats.Load() != known {
+		return nil
+	}
+	if err := first(); err != nil {
+		return err
+	}
 	seats, err := c.take(ctx, registries(c.server.owned()))
 	if err == nil {
 		c.seats.Store(&seats)
 	}
 	return err
 }
+
+// holdSeats waits until nobody else takes seats.
+func (c *conn) holdSeats(ctx context.Context) error {
+	select {
+	case c.seating <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-c.dead:
+		return larder.ErrUnavailable
+	}
+}
+
+func (c *conn) releaseSeats() { <-c.seating }
 
 // take enrolls in registries.
 func (c *conn) take(ctx context.Context, list []*stripe) ([]seat, error) {
@@ -100,6 +131,10 @@ func (c *conn) adopt(ctx context.Context, gained, wanted []*stripe, good func(st
 			return err
 		}
 	}
+	if err := c.holdSeats(ctx); err != nil {
+		return err
+	}
+	defer c.releaseSeats()
 	var seats []seat
 	var missing []*stripe
 	for _, s := range wanted {
@@ -157,16 +192,14 @@ func (c *conn) leave() {
 //  2. another process deletes a key we keep, and asks the members, not us
 //  3. our heartbeat is answered and credits the epoch
 //  4. its Invalidate returns as confirmed, and we serve the old value
-func (c *conn) reenroll(ctx context.Context) error {
-	if !c.forsake() {
-		return larder.ErrUnavailable
-	}
-	c.flushed()
-	if err := c.enroll(ctx); err != nil {
-		return err
-	}
-	c.ask()
-	return nil
+func (c *conn) reenroll(ctx context.Context, known *[]seat) error {
+	return c.enroll(ctx, known, func() error {
+		if !c.forsake() {
+			return larder.ErrUnavailable
+		}
+		c.flushed()
+		return nil
+	})
 }
 
 // forsake replaces the epoch by one without credit; false if the connection is

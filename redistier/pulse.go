@@ -79,16 +79,23 @@ func (c *conn) beat(ctx context.Context) error {
 	if c.cfg.observer {
 		return c.observe(ctx)
 	}
-	err := c.beatOnce(ctx)
-	if errors.Is(err, errForgotten) {
-		if err = c.reenroll(ctx); err == nil {
-			err = c.beatOnce(ctx)
+	for enrolled := 0; ; enrolled++ {
+		seats := c.seats.Load() // before the epoch: a new one is credited by its own seats alone
+		err := c.beatOnce(ctx, *seats)
+		if !errors.Is(err, errForgotten) || enrolled == maxEnrollments {
+			return err
+		}
+		if err := c.reenroll(ctx, seats); err != nil {
+			return err
 		}
 	}
-	return err
 }
 
-func (c *conn) beatOnce(ctx context.Context) error {
+// maxEnrollments is how often a heartbeat enrolls, or finds that another
+// heartbeat or the end of a flush did, before it fails.
+const maxEnrollments = 3
+
+func (c *conn) beatOnce(ctx context.Context, seats []seat) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
@@ -107,7 +114,6 @@ func (c *conn) beatOnce(ctx context.Context) error {
 		return errBeats
 	}
 	mark := c.flow.abandoned.Load()
-	seats := *c.seats.Load()
 	results := c.client.DoMulti(ctx, c.beatCommands(seats)...)
 	if err := results[0].NonRedisError(); err != nil {
 		return fmt.Errorf("heartbeat: %w", err)
