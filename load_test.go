@@ -412,7 +412,8 @@ func TestLoadsBeginSlowly(t *testing.T) {
 		t.Run(what, func(t *testing.T) {
 			inSetup(t, setup{nodes: 2, spaces: o}, func(r *rig) {
 				a, b := r.two()
-				a.get("warm") // reads the generation that Clear ends
+				a.get("warm")   // reads the generation that Clear ends
+				synctest.Wait() // its load has left the bulkhead, which would let one more begin
 				happen(r, a, b)
 				synctest.Wait()
 				gates := map[string]*gate{}

@@ -64,18 +64,28 @@ func (i *Inspector) Watch(ctx context.Context, changed func(Change)) error {
 	w := &watch{inspector: i, queue: make(chan pushed, watchQueue), lost: cancel}
 	for _, c := range conns {
 		end, err := w.open(ctx, c)
-		if ctx.Err() != nil && !errors.Is(context.Cause(ctx), errWatchEnded) {
-			err = nil // nobody waits any more
-		}
 		if err != nil {
-			return err
-		}
-		if end == nil {
-			return nil
+			return whyNotOpen(ctx, err)
 		}
 		defer end()
 	}
 	return w.run(ctx, changed)
+}
+
+// whyNotOpen returns what Watch fails with when a connection could not be made:
+// nothing if nobody waits any more, and the failure of a connection, which ends
+// ctx, rather than the end of ctx.
+func whyNotOpen(ctx context.Context, err error) error {
+	cause := context.Cause(ctx)
+	switch {
+	case cause == nil:
+		return err
+	case !errors.Is(cause, errWatchEnded):
+		return nil
+	case errors.Is(err, context.Canceled):
+		return cause
+	}
+	return err
 }
 
 // watch is one call of Watch. The client's readers queue what is pushed.
