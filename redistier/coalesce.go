@@ -2,6 +2,7 @@ package redistier
 
 import (
 	"context"
+	"slices"
 	"sync"
 
 	"github.com/redis/rueidis"
@@ -24,7 +25,7 @@ const maxUnderWay = 6
 type coalescer struct {
 	mu       sync.Mutex
 	underWay int
-	queue    []*queuedRead
+	queue    []*queuedRead // first come, first read
 }
 
 // queuedRead is a read that waits for another's command.
@@ -68,7 +69,8 @@ func (q *coalescer) passOn() {
 			last = i
 		}
 	}
-	r := q.remove(last)
+	r := q.queue[last]
+	q.queue = slices.Delete(q.queue, last, last+1)
 	r.leads = true
 	r.woken <- struct{}{}
 }
@@ -80,24 +82,16 @@ func endsLater(a, b context.Context) bool {
 	return otherEnds && (!ends || end.After(other))
 }
 
-// take returns r and those who wait, as many as one command may read.
+// take returns r and those who have waited longest, as many as one command may
+// read.
 func (q *coalescer) take(r *queuedRead) []*queuedRead {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	batch := append(make([]*queuedRead, 0, 1+len(q.queue)), r)
+	batch := append(make([]*queuedRead, 0, min(1+len(q.queue), maxRun)), r)
 	n := min(len(q.queue), maxRun-1)
-	batch = append(batch, q.queue[len(q.queue)-n:]...)
-	clear(q.queue[len(q.queue)-n:])
-	q.queue = q.queue[:len(q.queue)-n]
+	batch = append(batch, q.queue[:n]...)
+	q.queue = slices.Delete(q.queue, 0, n)
 	return batch
-}
-
-// remove takes the i-th out of the queue, whose order means nothing.
-func (q *coalescer) remove(i int) *queuedRead {
-	r, end := q.queue[i], len(q.queue)-1
-	q.queue[i], q.queue[end] = q.queue[end], nil
-	q.queue = q.queue[:end]
-	return r
 }
 
 // giveUp ends the wait of r, unless it leads.
@@ -107,11 +101,8 @@ func (q *coalescer) giveUp(r *queuedRead) bool {
 	if r.leads {
 		return false
 	}
-	for i := range q.queue {
-		if q.queue[i] == r {
-			q.remove(i)
-			break
-		}
+	if i := slices.Index(q.queue, r); i >= 0 {
+		q.queue = slices.Delete(q.queue, i, i+1)
 	}
 	return true
 }

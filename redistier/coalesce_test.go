@@ -5,6 +5,7 @@ import (
 	"errors"
 	"math/rand/v2"
 	"regexp"
+	"slices"
 	"strconv"
 	"sync"
 	"testing"
@@ -102,6 +103,46 @@ func TestReadsCoalesce(t *testing.T) {
 		t.Errorf("MGET calls %q for %d reads at once, want at most %d", calls, len(keys), maxUnderWay)
 	}
 	eventually(t, "end", func() bool { return readsOf(tier).underWayNow() == 0 && readsOf(tier).waiting() == 0 })
+}
+
+// TestTheFirstReadsAreReadFirst: of more reads than one command takes, those go
+// with the next that have waited longest. Numbered, with the last ones first:
+//
+//  1. more reads wait than one command takes
+//  2. a command takes the newest of them; as many new ones come meanwhile
+//  3. so does the next: the oldest are not read before their contexts end
+func TestTheFirstReadsAreReadFirst(t *testing.T) {
+	const waiting = maxRun + 100
+	ctx, q := testContext(t), coalescer{underWay: maxUnderWay}
+	all := make([]*queuedRead, waiting)
+	for i := range all {
+		if all[i] = q.join(ctx, strconv.Itoa(i)); all[i] == nil {
+			t.Fatalf("read %d is let through", i)
+		}
+	}
+	if !q.giveUp(all[50]) {
+		t.Fatal("a read that waits leads")
+	}
+	q.passOn()
+	at := slices.IndexFunc(all, func(r *queuedRead) bool { return r.leads })
+	if at < 0 {
+		t.Fatal("nobody leads")
+	}
+	took := map[*queuedRead]bool{}
+	for _, r := range q.take(all[at]) {
+		took[r] = true
+	}
+	if len(took) != maxRun {
+		t.Fatalf("a command for %d reads", len(took))
+	}
+	for i, r := range all[:maxRun] {
+		if took[r] == (i == 50) {
+			t.Errorf("read %d of %d: taken %v", i, waiting, took[r])
+		}
+	}
+	if left := q.waiting(); left != waiting-1-maxRun {
+		t.Errorf("%d reads are left", left)
+	}
 }
 
 // TestQueuedReadsEndWithTheirContexts: a read that waits for others ends with
