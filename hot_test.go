@@ -74,7 +74,7 @@ func TestHotKeysAmongMany(t *testing.T) {
 		const rounds, hotReads = 10, 100
 		for range rounds {
 			for i, key := range keys {
-				time.Sleep(time.Nanosecond) // sampling goes by the clock
+				r.pass(time.Nanosecond) // sampling goes by the clock
 				k.Get(r.ctx, key, load)
 				if i%(len(keys)/hotReads) == 0 {
 					k.Get(r.ctx, "hot", load)
@@ -86,7 +86,7 @@ func TestHotKeysAmongMany(t *testing.T) {
 		if err != nil || len(all) == 0 || all[0].Name != "far:hot" {
 			t.Fatalf("%v, %v", all[:min(3, len(all))], err)
 		}
-		if n := all[0].Count; n < rounds*hotReads*7/10 || n > rounds*hotReads*13/10 {
+		if n := all[0].Count; n < rounds*hotReads/2 || n > rounds*hotReads*3/2 {
 			t.Errorf("%d reads are estimated as %d", rounds*hotReads, n)
 		}
 	})

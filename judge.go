@@ -163,14 +163,18 @@ func (k *Keyspace[K, V]) decode(key string, e *frame.Entry) (value V, size int, 
 	return k.decodeIn(room, key, e)
 }
 
+// untaggedHeader is how many bytes there are at most before the payload of an
+// entry without tags. Who keeps the payload without a copy keeps them too.
+const untaggedHeader = 64
+
 // decodeIn is decode with room for a payload that is sealed or compressed.
 func (k *Keyspace[K, V]) decodeIn(room *scratch, key string, e *frame.Entry) (value V, size int, f fit) {
 	payload, f := k.packing.unpack(e, key, room, &k.stats)
 	if f != fitting || e.Negative {
 		return value, 0, f
 	}
-	if k.share != nil && room == nil {
-		return k.share.share(e.Payload), len(payload), fitting
+	if k.share != nil && room == nil && len(e.Pairs) == 0 {
+		return k.share.share(e.Payload), len(payload) + untaggedHeader, fitting
 	}
 	value, err := k.opts.Codec.Decode(payload)
 	if err != nil {

@@ -194,9 +194,7 @@ func TestCopiesStayCoherent(t *testing.T) {
 		}
 		wg.Wait()
 		for _, m := range mirrors {
-			for m.tier.Epoch("k") == nil { // reconnecting
-				time.Sleep(time.Millisecond)
-			}
+			eventually(t, "new connection", func() bool { return m.tier.Epoch("k") != nil })
 			kept += m.check(t, func(key string) string { return command(t, srv, "GET", key) })
 		}
 	}

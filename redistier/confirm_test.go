@@ -282,11 +282,7 @@ func TestStalenessIsOneForAll(t *testing.T) {
 		}
 	}
 	command(t, c.srv, "SET", "#larder:t:shop", "250")
-	for end := time.Now().Add(patience); c.a.MaxStaleness() != 250*time.Millisecond; time.Sleep(time.Millisecond) {
-		if time.Now().After(end) {
-			t.Fatalf("MaxStaleness %v after a change", c.a.MaxStaleness())
-		}
-	}
+	eventually(t, "new MaxStaleness", func() bool { return c.a.MaxStaleness() == 250*time.Millisecond })
 }
 
 // TestConfirmCost measures a confirmation among twenty members.

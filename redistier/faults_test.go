@@ -123,9 +123,7 @@ func TestPendingRequestsOfALostConnection(t *testing.T) {
 			errs <- replies[0].Err
 		}()
 	}
-	for tier.conn("k").flow.queued.Load() < int64(cap(errs)) {
-		time.Sleep(time.Millisecond)
-	}
+	eventually(t, "queue of requests", func() bool { return tier.conn("k").flow.queued.Load() >= int64(cap(errs)) })
 	proxy.Drop()
 	for range cap(errs) {
 		if err := <-errs; err == nil {

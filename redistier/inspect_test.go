@@ -331,13 +331,9 @@ func TestWatch(t *testing.T) {
 		t.Error(err)
 	}
 	listens := func() bool { return strings.Contains(command(t, srv, "CLIENT", "LIST"), "name=larder-watch") }
-	for listens() { // the first, whose socket may close late
-		time.Sleep(time.Millisecond)
-	}
+	eventually(t, "end of the first one's socket", func() bool { return !listens() })
 	go func() { ended <- i.Watch(testContext(t), func(Change) {}) }()
-	for !listens() {
-		time.Sleep(time.Millisecond)
-	}
+	eventually(t, "socket of the second", listens)
 	srv.Kill()
 	if err := <-ended; !errors.Is(err, errWatchEnded) {
 		t.Errorf("after the server's death: %v", err)

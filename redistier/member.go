@@ -193,13 +193,17 @@ func (c *conn) leave() {
 //  3. our heartbeat is answered and credits the epoch
 //  4. its Invalidate returns as confirmed, and we serve the old value
 func (c *conn) reenroll(ctx context.Context, known *[]seat) error {
-	return c.enroll(ctx, known, func() error {
+	err := c.enroll(ctx, known, func() error {
 		if !c.forsake() {
 			return larder.ErrUnavailable
 		}
 		c.flushed()
 		return nil
 	})
+	if err == nil {
+		c.ask() // somebody may have asked the new member already
+	}
+	return err
 }
 
 // forsake replaces the epoch by one without credit; false if the connection is

@@ -143,3 +143,17 @@ func one(t testing.TB, tier *Tier, op larder.Op) larder.Reply {
 	tier.Do(testContext(t), []larder.Op{op}, replies)
 	return replies[0]
 }
+
+// eventually waits for what no event tells of.
+func eventually(t testing.TB, what string, holds func() bool) {
+	t.Helper()
+	deadline, tick := testContext(t), time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for !holds() {
+		select {
+		case <-tick.C:
+		case <-deadline.Done():
+			t.Fatalf("no %s within %v", what, patience)
+		}
+	}
+}

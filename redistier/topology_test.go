@@ -103,11 +103,7 @@ func TestClusterSlotMoves(t *testing.T) {
 	one(t, tier, larder.Op{Kind: larder.OpGeneration, Key: tier.NamespaceKey(other), Value: []byte("12345678"), TTL: time.Hour})
 	old, untouched := tier.Epoch(key), tier.Epoch(other)
 	cluster.MoveSlot(t, slot, to)
-	for end := time.Now().Add(patience); tier.Get(testContext(t), key).Data != "v"; time.Sleep(time.Millisecond) {
-		if time.Now().After(end) {
-			t.Fatalf("the slot is not found: %+v", tier.Get(testContext(t), key))
-		}
-	}
+	eventually(t, "slot at its new owner", func() bool { return tier.Get(testContext(t), key).Data == "v" })
 	if got := tier.conn(key).cfg.Address; got != to.Addr() || old.Alive() {
 		t.Errorf("served by %s; the epoch at the former owner lives: %v", got, old.Alive())
 	}
@@ -120,11 +116,7 @@ func TestClusterSlotMoves(t *testing.T) {
 	t.Run("with the control keys of its stripe", func(t *testing.T) {
 		slot := slotOf(tier.NamespaceKey(key))
 		cluster.MoveSlot(t, slot, third)
-		for end := time.Now().Add(patience); tier.conn(tier.NamespaceKey(key)).cfg.Address != third.Addr(); time.Sleep(time.Millisecond) {
-			if time.Now().After(end) {
-				t.Fatal("the new owner is not found")
-			}
-		}
+		eventually(t, "slot at its third owner", func() bool { return tier.conn(tier.NamespaceKey(key)).cfg.Address == third.Addr() })
 		reachable(t, tier)
 		if r := tier.Get(testContext(t), tier.NamespaceKey(other)); r.Data != "12345678" {
 			t.Errorf("control keys that moved cleared the namespace: %+v", r)

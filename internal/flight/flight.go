@@ -4,9 +4,8 @@
 // A flight is led by the caller that found none. Its result carries proof of
 // when it was true; a joiner that demands the newest value may use it only if
 // it joined before the proving request was sent. Clock readings cannot decide
-// that, two of them may be equal, so each proof takes a number under the
-// flight's lock and each joiner remembers the last number given out when it
-// came.
+// that, two of them may be equal, so each proof takes the next number of its
+// flight and each joiner remembers the last number given out when it came.
 package flight
 
 import (

@@ -45,11 +45,7 @@ func TestARunIsReportedWhileItRuns(t *testing.T) {
 		list, err := b.store.Results(t.Context(), 1, dashboard.ResultFilter{Status: dashboard.StatusPassed}, dashboard.Page{})
 		return err == nil && len(list.Items) == 1 && list.Items[0].CaseName == "p.One"
 	}
-	for deadline := time.Now().Add(30 * time.Second); !seen(); time.Sleep(20 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("the first result did not arrive: %s", errs.String())
-		}
-	}
+	waitFor(t, "the first result is there", seen)
 	if e, err := b.store.Execution(t.Context(), 1); err != nil || e.Status != dashboard.StatusRunning || e.Total != 1 {
 		t.Errorf("meanwhile: %+v, %v", e, err)
 	}
