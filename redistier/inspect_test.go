@@ -45,9 +45,13 @@ func program(t testing.TB, cfg Config, names ...string) (*larder.Cache, *larder.
 	}
 	for _, name := range names {
 		for _, k := range []*larder.Keyspace[string, string]{suites, local} {
-			if _, err := k.Get(testContext(t), name, echo); err != nil {
-				t.Fatal(err)
-			}
+			eventually(t, "entry of "+name, func() bool { // a late heartbeat makes Gets that store nothing
+				if _, err := k.Get(testContext(t), name, echo); err != nil {
+					t.Fatal(err)
+				}
+				_, err := k.Lookup(testContext(t), name, larder.Exact)
+				return err == nil
+			})
 		}
 	}
 	return cache, suites
