@@ -17,7 +17,7 @@ import (
 // entryOf returns the bytes of a value that nobody doubts but for change.
 func (r *rig) entryOf(payload string, change func(e *frame.Entry)) string {
 	r.Helper()
-	e := frame.Entry{ID: frame.Token{1}, Hard: r.server.Now().Add(time.Hour).UnixMilli(), HasNamespace: true, Payload: payload}
+	e := frame.Entry{ID: frame.ID{1}, Hard: r.server.Now().Add(time.Hour).UnixMilli(), Payload: payload}
 	data, _, ok := r.server.Peek(r.nodes[0].remote.NamespaceKeys()[0])
 	if !ok {
 		r.Fatal("the namespace has no generation")
@@ -88,8 +88,9 @@ func TestUnusableEntriesAreReplaced(t *testing.T) {
 			func(s larder.KeyspaceStats) uint64 { return s.Corrupt }},
 		"sealed": {func(r *rig) string { return r.entryOf("7", func(e *frame.Entry) { e.Sealed = true }) },
 			func(s larder.KeyspaceStats) uint64 { return s.SealErrors }},
-		"no namespace": {func(r *rig) string { return r.entryOf("7", func(e *frame.Entry) { e.HasNamespace = false }) },
-			func(s larder.KeyspaceStats) uint64 { return s.Outdated }},
+		"truncated flags": {func(*rig) string { return "\xfa\x80" }, func(s larder.KeyspaceStats) uint64 { return s.Corrupt }},
+		"the form before": {func(r *rig) string { return "\xfa\x80\x01" + "12345678" + good(r)[7:] }, // an id of 8 bytes
+			func(s larder.KeyspaceStats) uint64 { return s.Corrupt }},
 		"other generation": {func(r *rig) string { return r.entryOf("7", func(e *frame.Entry) { e.Namespace[0] ^= 1 }) },
 			func(s larder.KeyspaceStats) uint64 { return s.Outdated }},
 		"unknown tag": {func(r *rig) string {

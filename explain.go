@@ -304,9 +304,6 @@ func since(a, b int64) time.Duration { return time.Duration(a-b) * time.Millisec
 // explainTags compares the generations the value was loaded under with those
 // of now, and gives each difference as a reason.
 func (c *Cache) explainTags(ctx context.Context, x *Explanation, e *frame.Entry) error {
-	if !e.HasNamespace {
-		x.Why = append(x.Why, "it carries no generation of its namespace")
-	}
 	x.Tags = []TagState{{Kind: "namespace", Name: c.opts.Namespace, Key: c.namespaceKey(x.Key), Carried: hex.EncodeToString(e.Namespace[:])}}
 	for i := range e.Pairs {
 		p := &e.Pairs[i]

@@ -176,9 +176,9 @@ func (e *ensuring) adoptFound(replies []Reply, sent int64) {
 // encode returns the bytes of an entry whose life begins at now, in ms of its
 // server, and the size of its encoded value.
 func (k *Keyspace[K, V]) encode(r *request[K, V], p *permit, o *outcome[V], now int64) (data []byte, size int, err error) {
-	e := frame.Entry{ID: newToken(), Negative: o.negative, Version: o.version,
+	e := frame.Entry{ID: newToken().ID(), Negative: o.negative, Version: o.version,
 		Soft: now + o.life.fresh.Milliseconds(), Hard: now + o.life.total().Milliseconds(),
-		HasNamespace: true, Namespace: p.gens[0].value}
+		Namespace: p.gens[0].value}
 	if !o.negative {
 		e.LoadMillis = uint64(k.measured(o.took, o.life).Milliseconds())
 	}

@@ -109,7 +109,7 @@ func (r *request[K, V]) matches(l *look, e *frame.Entry) bool {
 			return false
 		}
 	}
-	if !e.HasNamespace || e.Namespace != l.gens[0].value {
+	if e.Namespace != l.gens[0].value {
 		return false
 	}
 	first := r.tagAt()

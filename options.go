@@ -217,8 +217,8 @@ type KeyspaceOptions[K comparable, V any] struct {
 	// their TTL in Redis, only their own key invalidates them (tags and
 	// prefixes are refused, [Cache.Clear] leaves them in Redis), they are not
 	// refreshed early, and "not found" is not cached. A reader in another
-	// language takes whatever begins with a byte from 0xF9 on as absent: it is
-	// a lease or a hold-off. Refused with Tags, Prefixes, DynamicTags, MemoryOnly,
+	// language takes whatever begins with a byte from 0xF5 on as absent: it is
+	// a lease, a hold-off or a value with a header. Refused with Tags, Prefixes, DynamicTags, MemoryOnly,
 	// another codec than JSON, Compression, Schema, NegativeTTL, Grace,
 	// EarlyRefresh, and, unless Encryption is [EncryptNever], with keys.
 	// Default: off.

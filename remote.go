@@ -167,9 +167,9 @@ const (
 	// of one of Keys is newer, or a generation is missing. Without a log one
 	// is begun, so that the next OpBirths finds an id.
 	OpTagsSince
-	// OpExpire makes a value in K stale from now on, under Token as its id, so
-	// that a refresh under way does not make it fresh again; its hard deadline
-	// stays. It deletes a lease, whose load may have begun before, and a
+	// OpExpire makes a value in K stale from now on, under the id
+	// of Token ([frame.Token.ID]), so that a refresh under way does not make it
+	// fresh again; its hard deadline stays. It deletes a lease, whose load may have begun before, and a
 	// damaged value, and leaves everything else. Replies Done if K changed,
 	// otherwise Refused.
 	OpExpire

@@ -24,7 +24,7 @@ func TestTextPinsNoTags(t *testing.T) {
 	}
 	for name, pairs := range map[string][]frame.Pair{"untagged": nil, "tagged": {{Tag: strings.Repeat("t", 200)}}} {
 		t.Run(name, func(t *testing.T) {
-			e := frame.Entry{Codec: frame.Codec(Text.ID()), Hard: time.Now().UnixMilli(), Soft: time.Now().UnixMilli(), HasNamespace: true, Pairs: pairs, Payload: "value"}
+			e := frame.Entry{Codec: frame.Codec(Text.ID()), Hard: time.Now().UnixMilli(), Soft: time.Now().UnixMilli(), Pairs: pairs, Payload: "value"}
 			raw, err := frame.Append(nil, &e)
 			if err != nil {
 				t.Fatal(err)

@@ -237,7 +237,7 @@ func opName(k larder.OpKind) string {
 // aValue returns the bytes of an entry.
 func aValue(id frame.Token, payload string) string {
 	hard := time.Date(2040, 1, 1, 0, 0, 0, 0, time.UTC).UnixMilli()
-	b, err := frame.Append(nil, &frame.Entry{ID: id, Hard: hard, Soft: hard, HasNamespace: true, Payload: payload})
+	b, err := frame.Append(nil, &frame.Entry{ID: id.ID(), Hard: hard, Soft: hard, Payload: payload})
 	if err != nil {
 		panic(err)
 	}

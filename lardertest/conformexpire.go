@@ -15,7 +15,10 @@ func testExpire(t *testing.T, f *fixture) {
 	now := time.Now().UnixMilli()
 	for i := range 64 {
 		bit := func(n int) bool { return i>>n&1 == 1 }
-		e := frame.Entry{ID: f.token(), Hard: now + 3_600_000, Codec: 2, Payload: `{"a":1}`, HasNamespace: bit(0), HasSchema: bit(1)}
+		e := frame.Entry{ID: f.token().ID(), Hard: now + 3_600_000, Namespace: aNamespace, Payload: `{"a":1}`, HasSchema: bit(1)}
+		if bit(0) {
+			e.Codec = 6
+		}
 		e.Soft = e.Hard
 		if bit(2) {
 			e.Soft = now + 1_800_000
@@ -31,7 +34,10 @@ func testExpire(t *testing.T, f *fixture) {
 		}
 		f.expire(t, e)
 	}
-	f.expire(t, frame.Entry{ID: f.token(), Hard: now + 3_600_000, Soft: now + 3_600_000, Negative: true})
+	for codec := range frame.Codec(8) {
+		f.expire(t, frame.Entry{ID: f.token().ID(), Hard: now + 3_600_000, Soft: now + 3_600_000, Namespace: aNamespace, Codec: codec, Payload: "v"})
+	}
+	f.expire(t, frame.Entry{ID: f.token().ID(), Hard: now + 3_600_000, Soft: now + 3_600_000, Negative: true})
 	f.expireTwice(t)
 }
 
@@ -51,7 +57,7 @@ func (f *fixture) expire(t *testing.T, e frame.Entry) {
 	if from, to := before.UnixMilli()-2, time.Now().UnixMilli()+2; got.Soft < from || got.Soft > to {
 		t.Errorf("stale from %d, want between %d and %d", got.Soft, from, to)
 	}
-	e.ID, e.Soft = id, got.Soft
+	e.ID, e.Soft = id.ID(), got.Soft
 	if want := encoded(e); r.Data != want {
 		t.Errorf("expired: %q, want %q", r.Data, want)
 	}
@@ -64,10 +70,11 @@ func (f *fixture) expire(t *testing.T, e frame.Entry) {
 // was.
 func (f *fixture) expireTwice(t *testing.T) {
 	key, now := f.key(), time.Now().UnixMilli()
-	e := frame.Entry{ID: f.token(), Hard: now + 3_600_000, Soft: now - 100_000, Payload: "v"}
+	e := frame.Entry{ID: f.token().ID(), Hard: now + 3_600_000, Soft: now - 100_000, Payload: "v"}
 	f.set(f.B, key, encoded(e))
-	e.ID = f.token()
-	f.expect(f.do(f.A, larder.Op{Kind: larder.OpExpire, Key: key, Token: e.ID}), larder.Done, "")
+	token := f.token()
+	f.expect(f.do(f.A, larder.Op{Kind: larder.OpExpire, Key: key, Token: token}), larder.Done, "")
+	e.ID = token.ID()
 	f.expect(f.B.Get(f.ctx, key), larder.Present, encoded(e))
 }
 

@@ -28,6 +28,8 @@ import (
 //	version  what the operation writes when versions are compared
 //	later    an entry of a higher source version
 //	corrupt  the beginning of an entry
+//	cut      the beginning of a plain one
+//	before   an entry in the form before the present one
 //	new      what the operation writes otherwise
 //
 // An outcome is a reply and the state after it.
@@ -74,7 +76,7 @@ var outcomes = map[larder.OpKind]map[string]string{
 	},
 	larder.OpSetNewer: {
 		"absent": "Refused absent", "mine": "Done absent", "other": "Done absent", "value": "Done absent",
-		"corrupt": "Done absent", "foreign": "Done absent", "hold": "Refused hold",
+		"corrupt": "Done absent", "cut": "Done absent", "before": "Done absent", "foreign": "Done absent", "hold": "Refused hold",
 		"older": "Done version", "version": "Refused version", "later": "Refused later",
 	},
 	larder.OpUnhold: {
@@ -83,7 +85,7 @@ var outcomes = map[larder.OpKind]map[string]string{
 	},
 	larder.OpExpire: {
 		"absent": "Refused absent", "mine": "Done absent", "other": "Done absent", "corrupt": "Done absent",
-		"foreign": "Refused foreign", "hold": "Refused hold",
+		"cut": "Done absent", "before": "Done absent", "foreign": "Refused foreign", "hold": "Refused hold",
 	},
 	larder.OpGeneration: {"absent": "Present new", "value": "Present value"},
 }
@@ -104,7 +106,7 @@ func states(f *fixture, token frame.Token) map[string]string {
 		"mine": lease(token), "other": lease(f.token()), "value": aValue(id, "old"), "newer": aValue(f.token(), "old"),
 		"foreign": `{"a":"` + lease(token) + `"}`, "hold": "\xFBopaque", "new": aValue(f.token(), "new"),
 		"older": aVersion(id, theVersion-1), "version": aVersion(id, theVersion), "later": aVersion(id, theVersion+1),
-		"corrupt": "\xFA\x20damaged",
+		"corrupt": "\xFA\x20damaged", "cut": "\xF7damaged", "before": "\xFA\xA0\x01" + strings.Repeat("\x20", 50),
 	}
 }
 

@@ -26,7 +26,7 @@ func (s *Server) expire(c *conn, op *larder.Op, it *item) larder.Reply {
 		s.remove(op.Key, c)
 		return larder.Reply{State: larder.Done}
 	}
-	e.ID, e.Soft = op.Token, min(e.Soft, now)
+	e.ID, e.Soft = op.Token.ID(), min(e.Soft, now)
 	data, err := frame.Append(nil, &e)
 	if err != nil {
 		panic("lardertest: a parsed value cannot be encoded: " + err.Error())

@@ -62,7 +62,7 @@ func (s *Server) setNewer(c *conn, op *larder.Op, it *item) larder.Reply {
 	if err := frame.Parse(string(op.Value), &next); err != nil {
 		return larder.Reply{Err: err}
 	}
-	next.HasNamespace, next.Namespace, next.Pairs = old.HasNamespace, old.Namespace, old.Pairs
+	next.Namespace, next.Pairs = old.Namespace, old.Pairs
 	data, err := frame.Append(nil, &next)
 	if err != nil {
 		return larder.Reply{Err: err}

@@ -100,7 +100,7 @@ func (m *mirror) step(ctx context.Context, rng *rand.Rand, serial *atomic.Int64)
 	key := m.tier.EntryKey(fmt.Sprint("k", rng.IntN(20)))
 	n := serial.Add(1)
 	token := frame.Token{byte(n), byte(n >> 8), byte(n >> 16), byte(n >> 24), 1}
-	value := fmt.Appendf(nil, "\xfa\x00%08d", n)
+	value := fmt.Appendf(nil, "\xf5%06d-hardnamespac", n)
 	switch p := rng.IntN(100); {
 	case p < 60:
 		m.do(ctx, larder.Op{Kind: larder.OpGet, Key: key})

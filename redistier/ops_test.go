@@ -21,14 +21,14 @@ var (
 	foreignLease = lease(other)
 )
 
-const aValue = "\xfa\x00idididid some value"
+const aValue = "\xf5ididid-hardnamespac some value"
 
 // TestEveryOpInEveryState compares each op with the contract, on a key that is
 // absent, my lease, another's lease, a value, and a foreign value, and looks at
 // what the op left behind.
 func TestEveryOpInEveryState(t *testing.T) {
 	tier, _, srv := connected(t)
-	newValue := "\xfa\x00new bytes"
+	newValue := "\xf6new bytes"
 	same := "\x00same" // what is left is what was there
 	reply := func(s larder.ReplyState, data string) larder.Reply { return larder.Reply{State: s, Data: data} }
 	refused, done := reply(larder.Refused, ""), reply(larder.Done, "")
@@ -47,9 +47,9 @@ func TestEveryOpInEveryState(t *testing.T) {
 		{"acquire", larder.Op{Kind: larder.OpAcquire, Token: mine}, aValue, reply(larder.Present, aValue), same},
 		{"acquire", larder.Op{Kind: larder.OpAcquire, Token: mine}, "OK", reply(larder.Present, "OK"), same},
 		{"acquire", larder.Op{Kind: larder.OpAcquire, Token: mine}, "\xf9 of nine bytes no", reply(larder.Present, "\xf9 of nine bytes no"), same},
-		{"takeover", larder.Op{Kind: larder.OpTakeover, Token: mine, Expect: aValue[:10]}, "", refused, same},
-		{"takeover", larder.Op{Kind: larder.OpTakeover, Token: mine, Expect: aValue[:10]}, foreignLease, refused, same},
-		{"takeover", larder.Op{Kind: larder.OpTakeover, Token: mine, Expect: aValue[:10]}, aValue, reply(larder.Acquired, ""), ownLease},
+		{"takeover", larder.Op{Kind: larder.OpTakeover, Token: mine, Expect: frame.Prefix(aValue)}, "", refused, same},
+		{"takeover", larder.Op{Kind: larder.OpTakeover, Token: mine, Expect: frame.Prefix(aValue)}, foreignLease, refused, same},
+		{"takeover", larder.Op{Kind: larder.OpTakeover, Token: mine, Expect: frame.Prefix(aValue)}, aValue, reply(larder.Acquired, ""), ownLease},
 		{"takeover", larder.Op{Kind: larder.OpTakeover, Token: mine, Expect: aValue + "and more"}, aValue, refused, same},
 		{"takeover", larder.Op{Kind: larder.OpTakeover, Token: mine, Expect: foreignLease}, foreignLease, reply(larder.Acquired, ""), ownLease},
 		{"fill", larder.Op{Kind: larder.OpFill, Token: mine, Value: []byte(newValue)}, "", refused, same},
@@ -57,9 +57,9 @@ func TestEveryOpInEveryState(t *testing.T) {
 		{"fill", larder.Op{Kind: larder.OpFill, Token: mine, Value: []byte(newValue)}, foreignLease, refused, same},
 		{"fill", larder.Op{Kind: larder.OpFill, Token: mine, Value: []byte(newValue)}, aValue, refused, same},
 		{"fill", larder.Op{Kind: larder.OpFill, Token: mine, Value: []byte(newValue)}, ownLease + "longer", refused, same},
-		{"refill", larder.Op{Kind: larder.OpRefill, Expect: aValue[:10], Value: []byte(newValue)}, "", refused, same},
-		{"refill", larder.Op{Kind: larder.OpRefill, Expect: aValue[:10], Value: []byte(newValue)}, foreignLease, refused, same},
-		{"refill", larder.Op{Kind: larder.OpRefill, Expect: aValue[:10], Value: []byte(newValue)}, aValue, done, newValue},
+		{"refill", larder.Op{Kind: larder.OpRefill, Expect: frame.Prefix(aValue), Value: []byte(newValue)}, "", refused, same},
+		{"refill", larder.Op{Kind: larder.OpRefill, Expect: frame.Prefix(aValue), Value: []byte(newValue)}, foreignLease, refused, same},
+		{"refill", larder.Op{Kind: larder.OpRefill, Expect: frame.Prefix(aValue), Value: []byte(newValue)}, aValue, done, newValue},
 		{"refill", larder.Op{Kind: larder.OpRefill, Expect: "other", Value: []byte(newValue)}, aValue, refused, same},
 		{"release", larder.Op{Kind: larder.OpRelease, Token: mine}, "", refused, same},
 		{"release", larder.Op{Kind: larder.OpRelease, Token: mine}, ownLease, done, ""},
@@ -78,7 +78,9 @@ func TestEveryOpInEveryState(t *testing.T) {
 		{"delete", larder.Op{Kind: larder.OpDelete}, foreignLease, done, ""},
 		{"expire", larder.Op{Kind: larder.OpExpire, Token: mine}, "", refused, same},
 		{"expire", larder.Op{Kind: larder.OpExpire, Token: mine}, foreignLease, done, ""},
-		{"expire", larder.Op{Kind: larder.OpExpire, Token: mine}, "\xfa\x00short", done, ""},
+		{"expire", larder.Op{Kind: larder.OpExpire, Token: mine}, "\xfa\x04short", done, ""},
+		{"expire", larder.Op{Kind: larder.OpExpire, Token: mine}, "\xf5short", done, ""},
+		{"expire", larder.Op{Kind: larder.OpExpire, Token: mine}, "\xf8ididid" + "\x00\x00\x00\x00\x01" + "namespac late", done, ""},
 		{"expire", larder.Op{Kind: larder.OpExpire, Token: mine}, `{"foreign":1}`, refused, same},
 		{"generation", larder.Op{Kind: larder.OpGeneration, Value: []byte("12345678")}, "", reply(larder.Present, "12345678"), "12345678"},
 		{"generation", larder.Op{Kind: larder.OpGeneration, Value: []byte("12345678")}, "abcdefgh", reply(larder.Present, "abcdefgh"), same},

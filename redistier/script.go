@@ -47,10 +47,13 @@ var setText string
 //go:embed scripts/set_keeping.lua
 var setKeepingText string
 
-// Part of scripts that read values.
+// Parts of scripts that read values.
 //
 //go:embed scripts/uvarint.lua
 var uvarintText string
+
+//go:embed scripts/opening.lua
+var openingText string
 
 //go:embed scripts/set_newer.lua
 var setNewerText string
@@ -109,13 +112,13 @@ var (
 	renewScript         = newScript(renewText)
 	setScript           = newScript(setText)
 	setKeepingScript    = newScript(setKeepingText)
-	setNewerScript      = newScript(uvarintText + setNewerText)
+	setNewerScript      = newScript(uvarintText + openingText + setNewerText)
 	deleteKeepingScript = newScript(deleteKeepingText)
 	holdScript          = newScript(holdText)
 	generationScript    = newScript(generationText)
 	birthsScript        = newScript(birthsText)
 	tagsSinceScript     = newScript(tagsSinceText)
-	expireScript        = newScript(uvarintText + expireText)
+	expireScript        = newScript(uvarintText + openingText + expireText)
 	inspectScript       = newScript(inspectText)
 	lockScript          = newScript(lockText)
 	rankScript          = newScript(rankText)
@@ -233,7 +236,8 @@ func arguments(op *larder.Op) []string {
 	case larder.OpSetNewer:
 		return []string{string(op.Value), millis(op.TTL), string(binary.BigEndian.AppendUint64(nil, op.Version))}
 	case larder.OpExpire:
-		return []string{string(op.Token[:])}
+		id := op.Token.ID()
+		return []string{string(id[:])}
 	case larder.OpHold:
 		return []string{string(op.Token[:]), millis(op.TTL)}
 	case larder.OpUnhold:

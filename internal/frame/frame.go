@@ -4,19 +4,23 @@
 // from anywhere is a correct invalidation. The first byte tells the kind; the
 // bytes used for it never begin UTF-8 text and therefore no JSON document:
 //
-//	0xF9 lease     token[8]
-//	0xFA value     flags[1] (extension[1])? id[8] hard[5] (grace uvarint)?
-//	               (load uvarint)? (version[8])? (namespace generation[8])?
-//	               (schema[4])? (written[2])? (tags)? payload
-//	0xFB hold-off  any number of (token[8] deadline[6])
-//	tags           uvarint count, then count × (uvarint length, name, generation[8])
+//	0xF5   plain value of codec 0, 0xF6 of codec 1, 0xF7 of 2, 0xF8 of 3:
+//	       id[6] hard[5] namespace[8] payload
+//	0xF9   lease: token[8]
+//	0xFA   value: flags[1] (extension[1])? id[6] hard[5] namespace[8]
+//	       (grace uvarint)? (load uvarint)? (version[8])? (schema[4])?
+//	       (written[2])? (tags)? payload
+//	0xFB   hold-off: any number of (token[8] deadline[6])
+//	tags   uvarint count, then count × (uvarint length, name, generation[8])
 //
 // hard is the hard deadline in milliseconds of the server's clock since
 // 2024-01-01 UTC, big endian; grace is how many milliseconds earlier the value
-// turns stale, load how many its load took. A value that carries only its
-// namespace has a header of 24 bytes. written is when it was stored, in seconds
-// of the same clock, modulo 2^16.
-// deadline is Unix milliseconds of the server's clock, big endian.
+// turns stale, load how many its load took; namespace is the generation of the
+// entry's namespace. written is when it was stored, in seconds of the same clock,
+// modulo 2^16. deadline is Unix milliseconds of the server's clock, big endian.
+//
+// A value has one byte form only: what can be plain is. The header of a plain
+// value has 20 bytes, that of one with a fingerprint of its type 28.
 package frame
 
 import (
@@ -37,13 +41,25 @@ const (
 )
 
 const (
+	plainByte byte = 0xF5 // of codec 0; those of codecs 1 to 3 follow
 	leaseByte byte = 0xF9
 	valueByte byte = 0xFA
 	holdByte  byte = 0xFB
 )
 
-// Token names one lease or one write. It is random and never used twice.
+// plainCodecs is how many codecs a plain value may have.
+const plainCodecs = leaseByte - plainByte
+
+// Token names one lease, or one holder of a hold-off. It is random and never
+// used twice.
 type Token [8]byte
+
+// ID returns the id of the one write that t is made for.
+func (t Token) ID() ID { return ID(t[:len(ID{})]) }
+
+// ID names one write of a value. It is random; see [Prefix] for what its 48 bits
+// are worth.
+type ID [6]byte
 
 // Generation is the random state of a tag. Deleting and recreating a tag's key
 // gives it another one, which outdates every entry that carries the old.
@@ -62,15 +78,15 @@ const (
 	flagExtension = 0x80 // one more flag byte follows
 )
 
-// Flags of the extension byte.
+// Flags of the extension byte. 0x01 is set in all values of the form before this
+// one, whose ids had 8 bytes: here they are corrupt.
 const (
-	extNamespace   = 0x01
 	extSchema      = 0x02
 	extCompression = 0x0C // two bits: none, s2, zstd
 	extSealed      = 0x10
 	extLoad        = 0x20
 	extWritten     = 0x40
-	extKnown       = extNamespace | extSchema | extCompression | extSealed | extLoad | extWritten
+	extKnown       = extSchema | extCompression | extSealed | extLoad | extWritten
 )
 
 // epoch2024 is 2024-01-01T00:00:00Z in Unix milliseconds.
@@ -90,23 +106,22 @@ type Pair struct {
 // Entry is a decoded value. Payload and the tag names of Pairs point into the
 // parsed string.
 type Entry struct {
-	ID           Token
-	Codec        Codec
-	Negative     bool
-	Compression  uint8 // 0 none, 1 s2, 2 zstd
-	Sealed       bool  // the payload is encrypted
-	HasNamespace bool
-	HasSchema    bool
-	HasWritten   bool
-	Namespace    Generation
-	Schema       uint32
-	Written      uint16 // see [Seconds]
-	Version      uint64 // 0: none
-	Hard         int64  // Unix milliseconds of the server's clock
-	Soft         int64  // same; equal to Hard when there is no grace
-	LoadMillis   uint64 // how long the load took; 0: not said
-	Pairs        []Pair
-	Payload      string
+	ID          ID
+	Codec       Codec
+	Negative    bool
+	Compression uint8 // 0 none, 1 s2, 2 zstd
+	Sealed      bool  // the payload is encrypted
+	HasSchema   bool
+	HasWritten  bool
+	Namespace   Generation
+	Schema      uint32
+	Written     uint16 // see [Seconds]
+	Version     uint64 // 0: none
+	Hard        int64  // Unix milliseconds of the server's clock
+	Soft        int64  // same; equal to Hard when there is no grace
+	LoadMillis  uint64 // how long the load took; 0: not said
+	Pairs       []Pair
+	Payload     string
 }
 
 // ErrCorrupt reports bytes that begin like Larder's and then do not hold what
@@ -121,7 +136,7 @@ func KindOf(s string) Kind {
 	switch s[0] {
 	case leaseByte:
 		return Lease
-	case valueByte:
+	case valueByte, plainByte, plainByte + 1, plainByte + 2, plainByte + 3:
 		return Value
 	case holdByte:
 		return Hold
@@ -152,12 +167,17 @@ func Append(dst []byte, e *Entry) ([]byte, error) {
 		return nil, fmt.Errorf("frame: codec %d or compression %d is out of range", e.Codec, e.Compression)
 	}
 	flags, ext := e.flags()
-	dst = append(dst, valueByte, flags)
+	if flags < plainCodecs {
+		dst = append(dst, plainByte+flags)
+	} else {
+		dst = append(dst, valueByte, flags)
+	}
 	if ext != 0 {
 		dst = append(dst, ext)
 	}
 	dst = append(dst, e.ID[:]...)
 	dst = append(dst, byte(hard>>32), byte(hard>>24), byte(hard>>16), byte(hard>>8), byte(hard))
+	dst = append(dst, e.Namespace[:]...)
 	if flags&flagSoft != 0 {
 		dst = binary.AppendUvarint(dst, uint64(e.Hard-e.Soft))
 	}
@@ -166,9 +186,6 @@ func Append(dst []byte, e *Entry) ([]byte, error) {
 	}
 	if flags&flagVersion != 0 {
 		dst = binary.BigEndian.AppendUint64(dst, e.Version)
-	}
-	if e.HasNamespace {
-		dst = append(dst, e.Namespace[:]...)
 	}
 	if e.HasSchema {
 		dst = binary.BigEndian.AppendUint32(dst, e.Schema)
@@ -195,9 +212,6 @@ func (e *Entry) flags() (flags, ext byte) {
 	}
 	if len(e.Pairs) > 0 {
 		flags |= flagTags
-	}
-	if e.HasNamespace {
-		ext |= extNamespace
 	}
 	if e.HasSchema {
 		ext |= extSchema
@@ -228,34 +242,56 @@ func appendPairs(dst []byte, pairs []Pair) []byte {
 	return dst
 }
 
+// fixedSize is how many bytes id, deadline and namespace take.
+const fixedSize = len(ID{}) + hardSize + len(Generation{})
+
+const hardSize = 5
+
+// opening returns the flags of a value and where its id begins; 0 if s is no
+// value, or none that this version knows.
+func opening(s string) (flags, ext byte, id int) {
+	switch {
+	case s == "":
+		return 0, 0, 0
+	case s[0]-plainByte < plainCodecs:
+		return s[0] - plainByte, 0, 1
+	case s[0] != valueByte || len(s) < 3 || s[1] < plainCodecs:
+		return 0, 0, 0
+	case s[1]&flagExtension == 0:
+		return s[1], 0, 2
+	case s[2] == 0 || s[2]&^extKnown != 0:
+		return 0, 0, 0
+	}
+	return s[1], s[2], 3
+}
+
 // Parse decodes a value into e, reusing the room of e.Pairs. It never reads
 // outside s, allocates nothing while the pairs fit, and returns [ErrCorrupt]
 // for bytes that are truncated or use flags unknown to this version.
 func Parse(s string, e *Entry) error {
 	pairs := e.Pairs[:0]
 	*e = Entry{Pairs: pairs}
-	if len(s) < 2 || s[0] != valueByte {
+	flags, ext, at := opening(s)
+	if at == 0 || len(s) < at+fixedSize {
 		return ErrCorrupt
 	}
-	r := reader{rest: s[2:]}
-	flags, ext := s[1], byte(0)
-	if flags&flagExtension != 0 {
-		ext = r.byte()
-	}
-	if ext&^extKnown != 0 || flags&flagExtension != 0 && ext == 0 {
-		return ErrCorrupt
-	}
-	e.Codec, e.Negative = Codec(flags&codecMask), flags&flagNegative != 0
-	e.Compression, e.Sealed = ext&extCompression>>2, ext&extSealed != 0
-	e.HasNamespace, e.HasSchema, e.HasWritten = ext&extNamespace != 0, ext&extSchema != 0, ext&extWritten != 0
-	r.copy(e.ID[:])
-	e.Hard = int64(r.big(5)) + epoch2024
+	r := reader{rest: s[at+fixedSize:]}
+	at += copy(e.ID[:], s[at:])
+	e.Hard = int64(s[at])<<32 | int64(s[at+1])<<24 | int64(s[at+2])<<16 | int64(s[at+3])<<8 | int64(s[at+4])
+	e.Hard += epoch2024
 	e.Soft = e.Hard
+	copy(e.Namespace[:], s[at+hardSize:])
+	e.Codec = Codec(flags & codecMask)
+	if flags < plainCodecs {
+		e.Payload = r.rest
+		return nil
+	}
+	e.Negative = flags&flagNegative != 0
+	e.Compression, e.Sealed = ext&extCompression>>2, ext&extSealed != 0
+	e.HasSchema, e.HasWritten = ext&extSchema != 0, ext&extWritten != 0
 	if flags&flagSoft != 0 {
 		grace := r.uvarint()
-		if grace == 0 || grace > maxHard {
-			return ErrCorrupt
-		}
+		r.bad = r.bad || grace == 0 || grace > maxHard
 		e.Soft -= int64(grace)
 	}
 	if ext&extLoad != 0 {
@@ -265,9 +301,6 @@ func Parse(s string, e *Entry) error {
 	if flags&flagVersion != 0 {
 		e.Version = r.big(8)
 		r.bad = r.bad || e.Version == 0
-	}
-	if e.HasNamespace {
-		r.copy(e.Namespace[:])
 	}
 	if e.HasSchema {
 		e.Schema = uint32(r.big(4))
@@ -362,18 +395,23 @@ func (r *reader) pairs(dst []Pair) []Pair {
 	return dst
 }
 
-// Prefix returns the leading bytes of a present string that no other write can
-// have produced: kind, flags and id of a value or a lease, the whole string of
-// everything else. It is what a takeover compares.
+// Prefix returns the leading bytes of a present string that no other write is
+// taken to have produced: what comes before the id of a value, the id and the hard
+// deadline; the whole string of everything else. It is what a takeover and a
+// refill compare.
+//
+// Two values of one key have the same prefix if the 48 random bits of their ids
+// and, to the millisecond, their deadlines agree: once in 2.8 × 10^14 pairs stored
+// within one millisecond for the same time. An expired value keeps its deadline,
+// so of it the bits alone are new: once in 2.8 × 10^14 refreshes that an Expire
+// overtakes. A takeover that is mistaken costs a load; a refill stores a value
+// that is older than the one it replaces, whose generations are compared as ever.
 func Prefix(s string) string {
-	if len(s) < 2 || s[0] != valueByte {
+	_, _, id := opening(s)
+	if id == 0 {
 		return s
 	}
-	n := 2 + len(Token{})
-	if s[1]&flagExtension != 0 {
-		n++
-	}
-	return s[:min(n, len(s))]
+	return s[:min(id+len(ID{})+hardSize, len(s))]
 }
 
 // ParseLease returns the token of a lease.

@@ -2,6 +2,7 @@ package frame
 
 import (
 	"errors"
+	"fmt"
 	"math"
 	"math/rand/v2"
 	"reflect"
@@ -12,9 +13,10 @@ import (
 )
 
 var (
-	anID  = Token{1, 2, 3, 4, 5, 6, 7, 8}
-	aGen  = Generation{9, 9, 9, 9, 9, 9, 9, 9}
-	aHard = time.Date(2026, 7, 1, 12, 0, 0, 0, time.UTC).UnixMilli()
+	anID   = ID{1, 2, 3, 4, 5, 6}
+	aToken = Token{1, 2, 3, 4, 5, 6, 7, 8}
+	aGen   = Generation{9, 9, 9, 9, 9, 9, 9, 9}
+	aHard  = time.Date(2026, 7, 1, 12, 0, 0, 0, time.UTC).UnixMilli()
 )
 
 // random returns any entry that Append accepts.
@@ -22,8 +24,13 @@ func random(r *rand.Rand) *Entry {
 	e := &Entry{Hard: epoch2024 + r.Int64N(maxHard+1), Codec: Codec(r.IntN(8)), Compression: uint8(r.IntN(4))}
 	e.Soft = e.Hard
 	fill(r, e.ID[:])
+	fill(r, e.Namespace[:])
+	if r.IntN(8) == 0 { // plain
+		e.Codec, e.Compression, e.Payload = Codec(r.IntN(int(plainCodecs))), 0, text(r, r.IntN(100))
+		return e
+	}
 	coin := func() bool { return r.IntN(2) == 0 }
-	e.Negative, e.Sealed, e.HasNamespace, e.HasSchema, e.HasWritten = coin(), coin(), coin(), coin(), coin()
+	e.Negative, e.Sealed, e.HasSchema, e.HasWritten = coin(), coin(), coin(), coin()
 	if coin() {
 		e.Soft -= 1 + r.Int64N(1<<r.IntN(40))
 	}
@@ -32,9 +39,6 @@ func random(r *rand.Rand) *Entry {
 	}
 	if coin() {
 		e.Version = r.Uint64()
-	}
-	if e.HasNamespace {
-		fill(r, e.Namespace[:])
 	}
 	if e.HasSchema {
 		e.Schema = r.Uint32()
@@ -100,22 +104,103 @@ func TestRoundTrip(t *testing.T) {
 	}
 }
 
-// TestTruncatedAndFlipped holds that damage is either noticed or yields an
-// entry with exactly these bytes; nothing reads beyond them.
-func TestTruncatedAndFlipped(t *testing.T) {
+// TestEveryHeader holds that every combination of what a header can say survives,
+// in one byte form, and that no shorter part of a header is taken for a whole one.
+func TestEveryHeader(t *testing.T) {
+	const ways = 1 << 13
+	plain := 0
+	for i := range ways {
+		bit := func(n int) bool { return i>>n&1 == 1 }
+		e := Entry{ID: anID, Hard: aHard, Soft: aHard, Namespace: aGen, Codec: Codec(i & 7), Compression: uint8(i >> 3 & 3),
+			Negative: bit(5), Sealed: bit(6), HasSchema: bit(7), HasWritten: bit(8)}
+		if e.HasSchema {
+			e.Schema = 0xF5F9FAFB
+		}
+		if e.HasWritten {
+			e.Written = 0xFA80
+		}
+		if bit(9) {
+			e.Soft -= 60_000
+		}
+		if bit(10) {
+			e.LoadMillis = 300
+		}
+		if bit(11) {
+			e.Version = 7
+		}
+		if bit(12) {
+			e.Pairs = []Pair{{"suites", aGen}, {"", aGen}}
+		}
+		s := mustAppend(t, &e)
+		checkBytes(t, s)
+		var got Entry
+		if err := Parse(s, &got); err != nil || !reflect.DeepEqual(got, e) {
+			t.Fatalf("%+v became %+v, %v", e, got, err)
+		}
+		for n := range s {
+			if err := Parse(s[:n], &got); !errors.Is(err, ErrCorrupt) {
+				t.Fatalf("header of %d bytes cut to %d: %v", len(s), n, err)
+			}
+		}
+		if s[0] != valueByte {
+			plain++
+		}
+	}
+	if plain != int(plainCodecs) {
+		t.Errorf("%d of %d headers are plain", plain, ways)
+	}
+}
+
+// TestGolden holds the bytes: other builds and the scripts in Redis read them.
+func TestGolden(t *testing.T) {
+	const id, hard, namespace, generation = "\x01\x02\x03\x04\x05\x06", "\x12\x5B\x3A\xEE\x00", "namespac", "\t\t\t\t\t\t\t\t"
+	e := Entry{ID: anID, Hard: aHard, Soft: aHard, Namespace: Generation([]byte(namespace)), Payload: "payload"}
+	full := e
+	full.Codec, full.Compression, full.Sealed, full.Soft, full.LoadMillis, full.Version = 5, 2, true, aHard-300, 200, 0x0102030405060708
+	full.HasSchema, full.Schema, full.HasWritten, full.Written, full.Pairs = true, 0x0A0B0C0D, true, 0x0E0F, []Pair{{"tag", aGen}}
+	text := e
+	text.Codec = 2
+	for want, e := range map[string]*Entry{
+		"\xF5" + id + hard + namespace + "payload": &e,
+		"\xF7" + id + hard + namespace + "payload": &text,
+		"\xFA\xF5\x7A" + id + hard + namespace + "\xAC\x02" + "\xC8\x01" + "\x01\x02\x03\x04\x05\x06\x07\x08" +
+			"\x0A\x0B\x0C\x0D" + "\x0E\x0F" + "\x01\x03tag" + generation + "payload": &full,
+	} {
+		if got := mustAppend(t, e); got != want {
+			t.Errorf("got  %q\nwant %q", got, want)
+		}
+	}
+}
+
+// TestFormBefore holds that a value of the form before this one, with 8 bytes of
+// id and a flag for the namespace, is corrupt and never another value.
+func TestFormBefore(t *testing.T) {
+	const id, hard, namespace = "12345678", "\x12\x5B\x3A\xEE\x00", "namespac"
+	for _, flags := range []string{"\x80\x01", "\x82\x01", "\x90\x01\x05", "\x80\x03", "\x88\x41", "\xF0\x7F"} {
+		s := valueOf(flags, id+hard+namespace+strings.Repeat("x", 300))
+		if err := Parse(s, new(Entry)); KindOf(s) != Value || !errors.Is(err, ErrCorrupt) {
+			t.Errorf("flags %q: %v", flags, err)
+		}
+		if Prefix(s) != s {
+			t.Errorf("flags %q: taken over by a part of it", flags)
+		}
+	}
+}
+
+// valueOf returns bytes that say they are a value which is not plain.
+func valueOf(flags, rest string) string { return string([]byte{valueByte}) + flags + rest }
+
+// TestFlipped holds that damage is either noticed or yields an entry with exactly
+// these bytes; nothing reads beyond them.
+func TestFlipped(t *testing.T) {
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
 	r := rand.New(rand.NewPCG(seed, 0))
-	for range 2000 {
+	for range 5000 {
 		e := random(r)
 		e.Payload = ""
-		s := mustAppend(t, e)
-		n := r.IntN(len(s))
-		if err := Parse(s[:n], new(Entry)); !errors.Is(err, ErrCorrupt) {
-			t.Fatalf("header of %d bytes cut to %d: %v", len(s), n, err)
-		}
-		flipped := []byte(s)
-		flipped[r.IntN(len(s))] ^= 1 << r.IntN(8)
+		flipped := []byte(mustAppend(t, e))
+		flipped[r.IntN(len(flipped))] ^= 1 << r.IntN(8)
 		checkBytes(t, string(flipped))
 	}
 }
@@ -141,8 +226,8 @@ func checkBytes(t *testing.T, s string) {
 	if again := mustAppend(t, &e); again != s {
 		t.Fatalf("%q re-encodes to %q", s, again)
 	}
-	if p := Prefix(s); !strings.HasPrefix(s, p) || !strings.Contains(p, string(e.ID[:])) {
-		t.Fatalf("prefix %q of %q lacks its id", p, s)
+	if p := Prefix(s); !strings.HasPrefix(s, p) || len(p) < 12 || string(p[len(p)-11:len(p)-5]) != string(e.ID[:]) {
+		t.Fatalf("prefix %q of %q does not end with its id and deadline", p, s)
 	}
 }
 
@@ -153,9 +238,10 @@ func FuzzParse(f *testing.F) {
 	}
 	for _, s := range []string{
 		"", "\xFA", "\xFA\x80\x00", `{"foreign":true}`, "\xF9\x01\x02\x03\x04\x05\x06\x07\x08", "\xFBhold",
-		"\xFA\x40" + strings.Repeat("\x00", 13) + "\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\x01",
-		"\xFA\x40" + strings.Repeat("\x00", 13) + "\x01\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\x7F",
-		"\xFA\x10" + strings.Repeat("\x00", 13) + "\x80\x00",
+		"\xF5", "\xF8" + strings.Repeat("\x00", 19), "\xFA\x03" + strings.Repeat("\x00", 19), "\xFA\x04" + strings.Repeat("\x00", 19),
+		"\xFA\x40" + strings.Repeat("\x00", 19) + "\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\x01",
+		"\xFA\x40" + strings.Repeat("\x00", 19) + "\x01\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\x7F",
+		"\xFA\x10" + strings.Repeat("\x00", 19) + "\x80\x00",
 	} {
 		f.Add(s)
 	}
@@ -182,24 +268,41 @@ func FuzzRoundTrip(f *testing.F) {
 	})
 }
 
-// TestOneByteForm holds that every header field has one byte form: a second
-// one would slip through comparisons.
+// TestOneByteForm holds that every header field has one byte form, since a second
+// one would slip through comparisons, and that what no build has written yet is
+// no value.
 func TestOneByteForm(t *testing.T) {
-	header := "\x01\x02\x03\x04\x05\x06\x07\x08" + "\x10\x00\x00\x00\x00"
-	for name, s := range map[string]string{
-		"extension of nothing":   "\xFA\x80\x00" + header,
-		"unknown extension":      "\xFA\x80\x20" + header,
-		"no grace":               "\xFA\x10" + header + "\x00",
-		"long form of a grace":   "\xFA\x10" + header + "\x81\x00",
-		"grace beyond the range": "\xFA\x10" + header + "\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\x01",
-		"endless grace":          "\xFA\x10" + header + strings.Repeat("\xFF", 20),
-		"version 0":              "\xFA\x20" + header + strings.Repeat("\x00", 8),
-		"tags, none":             "\xFA\x40" + header + "\x00",
-		"too many tags":          "\xFA\x40" + header + "\x80\x02" + strings.Repeat("\x00"+strings.Repeat("g", 8), 256),
-		"tag longer than all":    "\xFA\x40" + header + "\x01\x7F",
-		"missing generation":     "\xFA\x40" + header + "\x01\x01t1234567",
-	} {
+	const fixed = "\x01\x02\x03\x04\x05\x06" + "\x10\x00\x00\x00\x00" + "namespac"
+	cases := map[string]string{
+		"extension of nothing":   "\xFA\x80\x00" + fixed,
+		"no grace":               "\xFA\x10" + fixed + "\x00",
+		"long form of a grace":   "\xFA\x10" + fixed + "\x81\x00",
+		"grace beyond the range": "\xFA\x10" + fixed + "\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\x01",
+		"endless grace":          "\xFA\x10" + fixed + strings.Repeat("\xFF", 20),
+		"no time of a load":      "\xFA\x80\x20" + fixed + "\x00",
+		"version 0":              "\xFA\x20" + fixed + strings.Repeat("\x00", 8),
+		"tags, none":             "\xFA\x40" + fixed + "\x00",
+		"too many tags":          "\xFA\x40" + fixed + "\x80\x02" + strings.Repeat("\x00"+strings.Repeat("g", 8), 256),
+		"tag longer than all":    "\xFA\x40" + fixed + "\x01\x7F",
+		"missing generation":     "\xFA\x40" + fixed + "\x01\x01t1234567",
+		"unknown 0x01":           "\xFA\x80\x01" + fixed,
+		"unknown 0x80":           "\xFA\x80\x82" + fixed + "\x00\x00\x00\x00",
+	}
+	for codec := range plainCodecs {
+		cases[fmt.Sprintf("plain of codec %d with flags", codec)] = valueOf(string([]byte{codec}), fixed)
+	}
+	for name, s := range cases {
 		if err := Parse(s, new(Entry)); !errors.Is(err, ErrCorrupt) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	for name, s := range map[string]string{ // as above, without the fault
+		"flags": "\xFA\x04" + fixed, "grace": "\xFA\x10" + fixed + "\x01", "load": "\xFA\x80\x20" + fixed + "\x01",
+		"version": "\xFA\x20" + fixed + "\x00\x00\x00\x00\x00\x00\x00\x01", "tag": "\xFA\x40" + fixed + "\x01\x01t12345678",
+		"schema": "\xFA\x80\x02" + fixed + "\x00\x00\x00\x00",
+	} {
+		checkBytes(t, s)
+		if err := Parse(s, new(Entry)); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -233,12 +336,14 @@ func TestHeaderSize(t *testing.T) {
 		e    Entry
 		want int
 	}{
-		{"bare", Entry{}, 15},
-		{"namespace only", Entry{HasNamespace: true}, 24},
-		{"namespace and one minute of grace", Entry{HasNamespace: true, Soft: -60_000}, 27},
-		{"namespace and schema", Entry{HasNamespace: true, HasSchema: true}, 28},
-		{"namespace, schema and time", Entry{HasNamespace: true, HasSchema: true, HasWritten: true}, 30},
-		{"namespace and a tag", Entry{HasNamespace: true, Pairs: []Pair{{"suites", aGen}}}, 40},
+		{"plain", Entry{Codec: 3}, 20},
+		{"another codec", Entry{Codec: 4}, 21},
+		{"one minute of grace", Entry{Soft: -60_000}, 24},
+		{"grace and the time of its load", Entry{Soft: -60_000, LoadMillis: 5}, 26},
+		{"not found", Entry{Negative: true}, 21},
+		{"schema", Entry{HasSchema: true}, 26},
+		{"schema and time", Entry{HasSchema: true, HasWritten: true}, 28},
+		{"a tag", Entry{Pairs: []Pair{{"suites", aGen}}}, 37},
 	}
 	for _, tt := range tests {
 		tt.e.Hard = aHard
@@ -253,16 +358,19 @@ func TestHeaderSize(t *testing.T) {
 // whatever these write as text or JSON.
 func TestKinds(t *testing.T) {
 	value := mustAppend(t, &Entry{ID: anID, Hard: aHard, Soft: aHard})
-	lease := string(AppendLease(nil, anID))
+	lease := string(AppendLease(nil, aToken))
 	for s, want := range map[string]Kind{
-		"": Foreign, "{}": Foreign, "null": Foreign, "Ünïcode": Foreign, "\xF8": Foreign, "\xFF": Foreign,
-		value: Value, lease: Lease, "\xFBanything": Hold, "\xFA": Value,
+		"": Foreign, "{}": Foreign, "null": Foreign, "Ünïcode": Foreign, "\xF4\x80\x80\x80": Foreign, "\xF4": Foreign, "\xFC": Foreign, "\xFF": Foreign,
+		value: Value, lease: Lease, "\xFBanything": Hold, "\xF5": Value, "\xF6": Value, "\xF7": Value, "\xF8": Value, "\xFA": Value,
 	} {
 		if got := KindOf(s); got != want {
 			t.Errorf("%q is kind %d, want %d", s, got, want)
 		}
 	}
-	for _, b := range []byte{leaseByte, valueByte, holdByte} {
+	for b := plainByte; b <= holdByte; b++ {
+		if KindOf(string([]byte{b})) == Foreign {
+			t.Errorf("%#x is nobody's", b)
+		}
 		if utf8.ValidString(string([]byte{b, 'x'})) || utf8.RuneStart(b) && utf8.FullRuneInString(string([]byte{b})) && utf8.ValidString(string([]byte{b})) {
 			t.Errorf("%#x can begin text", b)
 		}
@@ -271,8 +379,8 @@ func TestKinds(t *testing.T) {
 
 // TestLease holds that a lease is exactly nine bytes.
 func TestLease(t *testing.T) {
-	s := string(AppendLease(nil, anID))
-	if got, err := ParseLease(s); err != nil || got != anID || len(s) != 9 {
+	s := string(AppendLease(nil, aToken))
+	if got, err := ParseLease(s); err != nil || got != aToken || len(s) != 9 {
 		t.Fatalf("lease %q: %v, %v", s, got, err)
 	}
 	for _, bad := range []string{"", s[:8], s + "x", "\xFA" + s[1:]} {
@@ -282,30 +390,45 @@ func TestLease(t *testing.T) {
 	}
 }
 
-// TestPrefix holds that a takeover compares kind, flags and id, and everything
-// of what has no id.
+// TestPrefix holds that a takeover compares kind, flags, id and hard deadline, and
+// everything of what has no id.
 func TestPrefix(t *testing.T) {
 	e := Entry{ID: anID, Hard: aHard, Soft: aHard, Payload: "payload"}
-	bare := mustAppend(t, &e)
-	e.HasNamespace = true
+	plain := mustAppend(t, &e)
+	e.Negative = true
+	flagged := mustAppend(t, &e)
+	e.Sealed = true
 	extended := mustAppend(t, &e)
 	for s, want := range map[string]string{
-		bare: bare[:10], extended: extended[:11], "": "", "x": "x", `{"a":1}`: `{"a":1}`, "\xFA": "\xFA",
-		bare[:5]: bare[:5], "\xFBhold": "\xFBhold", string(AppendLease(nil, anID)): string(AppendLease(nil, anID)),
+		plain: plain[:12], flagged: flagged[:13], extended: extended[:14], "": "", "x": "x", `{"a":1}`: `{"a":1}`, "\xFA": "\xFA", "\xF5": "\xF5",
+		plain[:5]: plain[:5], flagged[:5]: flagged[:5], "\xFBhold": "\xFBhold", string(AppendLease(nil, aToken)): string(AppendLease(nil, aToken)),
 	} {
 		if got := Prefix(s); got != want {
 			t.Errorf("prefix of %q is %q, want %q", s, got, want)
 		}
 	}
-	e.ID[7]++
-	if other := mustAppend(t, &e); strings.HasPrefix(other, Prefix(extended)) {
-		t.Error("another write has the same prefix")
+	for name, change := range map[string]func(e *Entry){
+		"id": func(e *Entry) { e.ID[5]++ }, "deadline": func(e *Entry) { e.Hard++; e.Soft++ }, "flags": func(e *Entry) { e.Negative = false },
+	} {
+		other := e
+		change(&other)
+		if s := mustAppend(t, &other); strings.HasPrefix(s, Prefix(extended)) {
+			t.Errorf("a write of another %s has the same prefix", name)
+		}
+	}
+}
+
+// TestTokenID holds that the id of a write is the beginning of its token: scripts
+// are given the one or the other.
+func TestTokenID(t *testing.T) {
+	if id := aToken.ID(); id != anID {
+		t.Errorf("the id of %v is %v", aToken, id)
 	}
 }
 
 // TestAllocations holds that reading an entry allocates nothing.
 func TestAllocations(t *testing.T) {
-	e := Entry{ID: anID, Hard: aHard, Soft: aHard - 5, HasNamespace: true, Version: 3, Payload: "payload"}
+	e := Entry{ID: anID, Hard: aHard, Soft: aHard - 5, Version: 3, Payload: "payload"}
 	e.Pairs = []Pair{{"suites", aGen}, {"suite:1", aGen}}
 	s := mustAppend(t, &e)
 	got := Entry{Pairs: make([]Pair, 0, 4)}
@@ -323,11 +446,15 @@ func TestAllocations(t *testing.T) {
 }
 
 func BenchmarkParse(b *testing.B) {
-	e := Entry{ID: anID, Hard: aHard, Soft: aHard - 5, HasNamespace: true, Payload: strings.Repeat("x", 100)}
-	for _, tags := range []int{0, 2} {
-		e.Pairs = []Pair{{"suites", aGen}, {"suite:1", aGen}}[:tags]
-		s := mustAppend(b, &e)
-		b.Run(map[int]string{0: "tags=0", 2: "tags=2"}[tags], func(b *testing.B) {
+	grace := Entry{ID: anID, Hard: aHard, Soft: aHard - 5, Payload: strings.Repeat("x", 100)}
+	plain, tagged := grace, grace
+	plain.Soft, tagged.Pairs = aHard, []Pair{{"suites", aGen}, {"suite:1", aGen}}
+	for _, bench := range []struct {
+		name string
+		e    *Entry
+	}{{"plain", &plain}, {"tags=0", &grace}, {"tags=2", &tagged}} {
+		s := mustAppend(b, bench.e)
+		b.Run(bench.name, func(b *testing.B) {
 			var got Entry
 			b.ReportAllocs()
 			for b.Loop() {
