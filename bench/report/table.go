@@ -46,7 +46,7 @@ var tables = []tableSpec{
 	{bench: "MemorySpace", title: "Heap for an entry of 200 bytes", units: []string{"B/entry|bytes"}, ratio: true,
 		note: "Of 200,000 entries, with what a cache takes once: its connection, its board of tickets, its sketch."},
 	{bench: "RedisSpace", title: "Redis memory for an entry", units: []string{"key-B|key alone, bytes", "B/entry|server, bytes"}, ratio: true,
-		note: "`naive` is a bare SET with EX. Larder puts 24 bytes before an untagged value; what that takes depends on where the value lies in the steps of the server's allocator (192, 224, 256, 320 …). The server's memory includes what it keeps to push invalidations to a reader, with `larder` and `rueidisaside`."},
+		note: "`naive` is a bare SET with EX. Larder puts 20 bytes before a value without tags, grace or schema; what that takes depends on where the value lies in the steps of the server's allocator (192, 224, 256, 320 …). The server's memory includes what it keeps to push invalidations to a reader, with `larder` and `rueidisaside`."},
 	{bench: "HitRatio", title: "Hits of a memory tier of 1,000 entries, in %", units: []string{"hit%"},
 		note: "zipf over 20,000 keys; the same with scans of 2,000 keys mixed in; a loop over 1,500 keys."},
 }

@@ -401,11 +401,10 @@ func (r *reader) pairs(dst []Pair) []Pair {
 // refill compare.
 //
 // Two values of one key have the same prefix if the 48 random bits of their ids
-// and, to the millisecond, their deadlines agree: once in 2.8 × 10^14 pairs stored
-// within one millisecond for the same time. An expired value keeps its deadline,
-// so of it the bits alone are new: once in 2.8 × 10^14 refreshes that an Expire
-// overtakes. A takeover that is mistaken costs a load; a refill stores a value
-// that is older than the one it replaces, whose generations are compared as ever.
+// and, to the millisecond, their deadlines agree: once in 2.8 × 10^14 pairs that
+// have the same deadline. Of an expired value only the id is new: once in
+// 2.8 × 10^14 times a refresh that an Expire overtakes makes it fresh again. A
+// takeover that is mistaken costs a load.
 func Prefix(s string) string {
 	_, _, id := opening(s)
 	if id == 0 {
