@@ -76,8 +76,8 @@ func TestUnusableEntriesAreReplaced(t *testing.T) {
 		"truncated header": {func(r *rig) string { return good(r)[:12] }, func(s larder.KeyspaceStats) uint64 { return s.Corrupt }},
 		"one byte":         {func(r *rig) string { return good(r)[:1] }, func(s larder.KeyspaceStats) uint64 { return s.Corrupt }},
 		"unknown flags": {func(r *rig) string {
-			b := []byte(good(r))
-			b[2] |= 0xe0
+			b := []byte(r.entryOf("7", func(e *frame.Entry) { e.HasSchema = true }))
+			b[2] |= 0x80
 			return string(b)
 		}, func(s larder.KeyspaceStats) uint64 { return s.Corrupt }},
 		"no payload":         {func(r *rig) string { return r.entryOf("", nil) }, func(s larder.KeyspaceStats) uint64 { return s.CodecErrors }},
