@@ -30,6 +30,7 @@ import (
 //	corrupt  the beginning of an entry
 //	cut      the beginning of a plain one
 //	before   an entry in the form before the present one
+//	unknown  an entry with a flag that nobody knows
 //	new      what the operation writes otherwise
 //
 // An outcome is a reply and the state after it.
@@ -76,7 +77,8 @@ var outcomes = map[larder.OpKind]map[string]string{
 	},
 	larder.OpSetNewer: {
 		"absent": "Refused absent", "mine": "Done absent", "other": "Done absent", "value": "Done absent",
-		"corrupt": "Done absent", "cut": "Done absent", "before": "Done absent", "foreign": "Done absent", "hold": "Refused hold",
+		"corrupt": "Done absent", "cut": "Done absent", "before": "Done absent", "unknown": "Done absent",
+		"foreign": "Done absent", "hold": "Refused hold",
 		"older": "Done version", "version": "Refused version", "later": "Refused later",
 	},
 	larder.OpUnhold: {
@@ -85,7 +87,7 @@ var outcomes = map[larder.OpKind]map[string]string{
 	},
 	larder.OpExpire: {
 		"absent": "Refused absent", "mine": "Done absent", "other": "Done absent", "corrupt": "Done absent",
-		"cut": "Done absent", "before": "Done absent", "foreign": "Refused foreign", "hold": "Refused hold",
+		"cut": "Done absent", "before": "Done absent", "unknown": "Done absent", "foreign": "Refused foreign", "hold": "Refused hold",
 	},
 	larder.OpGeneration: {"absent": "Present new", "value": "Present value"},
 }
@@ -107,6 +109,7 @@ func states(f *fixture, token frame.Token) map[string]string {
 		"foreign": `{"a":"` + lease(token) + `"}`, "hold": "\xFBopaque", "new": aValue(f.token(), "new"),
 		"older": aVersion(id, theVersion-1), "version": aVersion(id, theVersion), "later": aVersion(id, theVersion+1),
 		"corrupt": "\xFA\x20damaged", "cut": "\xF7damaged", "before": "\xFA\xA0\x01" + strings.Repeat("\x20", 50),
+		"unknown": "\xFA\xA0\x82" + strings.Repeat("\x20", 50),
 	}
 }
 
