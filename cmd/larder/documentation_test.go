@@ -55,7 +55,7 @@ func TestDocumentedSession(t *testing.T) {
 // settled takes away what differs each time: instants, identities and the order of names.
 func settled(text string) string {
 	text = regexp.MustCompile(`\b59m[0-9.]+s`).ReplaceAllString(text, "1h0m0s")
-	text = regexp.MustCompile(`\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3} UTC|\b[0-9a-f]{16}\b|\b[0-9a-f]{8}\b`).ReplaceAllString(text, "…")
+	text = regexp.MustCompile(`\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3} UTC|\b[0-9a-f]{16}\b|\b[0-9a-f]{12}\b|\b[0-9a-f]{8}\b`).ReplaceAllString(text, "…")
 	lines := strings.Split(strings.TrimSpace(text), "\n")
 	for i := range lines {
 		lines[i] = strings.TrimRight(lines[i], " ")
