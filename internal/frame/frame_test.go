@@ -226,7 +226,7 @@ func checkBytes(t *testing.T, s string) {
 	if again := mustAppend(t, &e); again != s {
 		t.Fatalf("%q re-encodes to %q", s, again)
 	}
-	if p := Prefix(s); !strings.HasPrefix(s, p) || len(p) < 12 || string(p[len(p)-11:len(p)-5]) != string(e.ID[:]) {
+	if p := Prefix(s); !strings.HasPrefix(s, p) || len(p) < 12 || p[len(p)-11:len(p)-5] != string(e.ID[:]) {
 		t.Fatalf("prefix %q of %q does not end with its id and deadline", p, s)
 	}
 }
