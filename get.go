@@ -24,13 +24,9 @@ type liveTicket = ticket.Ticket
 // returned: the value is loaded instead. When ctx ends, Get returns its error,
 // while the load goes on for those who still wait.
 func (k *Keyspace[K, V]) Get(ctx context.Context, key K, load Loader[K, V], opts ...ReadOption) (V, error) {
-	now := clock.Now()
-	floor := now - k.cache.tolerance.Load()
-	if len(opts) > 0 {
-		floor = k.readConfig(now, opts).floor
-	}
 	hash := k.hash(key)
-	if e := k.remembered(key, hash, now, floor); e != nil {
+	e, now := k.recall(key, hash, opts)
+	if e != nil {
 		k.stats.memoryHits.Add(hash)
 		if k.auditor != nil && !e.negative {
 			k.audit(key, e.value, now)
@@ -40,6 +36,25 @@ func (k *Keyspace[K, V]) Get(ctx context.Context, key K, load Loader[K, V], opts
 	value, err := k.getTraced(ctx, key, hash, load, k.readConfig(now, opts))
 	k.stats.slowReads.Observe(elapsed(now))
 	return value, err
+}
+
+// recall returns the usable memory entry of key, and a time at which it was
+// looked for: of an entry, at most [clock.Slack] later.
+func (k *Keyspace[K, V]) recall(key K, hash uint64, opts []ReadOption) (e *entry[K, V], now int64) {
+	now = clock.Soon()
+	if e = k.remembered(key, hash, now, k.floor(now, opts)); e == nil {
+		now = clock.Now()
+		e = k.remembered(key, hash, now, k.floor(now, opts))
+	}
+	return e, now
+}
+
+// floor returns what evidence a read that begins at now demands.
+func (k *Keyspace[K, V]) floor(now int64, opts []ReadOption) int64 {
+	if len(opts) > 0 {
+		return k.readConfig(now, opts).floor
+	}
+	return now - k.cache.tolerance.Load()
 }
 
 // hash spreads keys over memory entries and flights. Integers of 64 bits are

@@ -14,13 +14,13 @@ import (
 // nothing usable is cached. An error of Redis is returned as it is; a miss
 // is not concluded from it. It costs what a hit of Get costs.
 func (k *Keyspace[K, V]) Lookup(ctx context.Context, key K, opts ...ReadOption) (V, error) {
-	now := clock.Now()
-	config := k.readConfig(now, opts)
 	hash := k.hash(key)
-	if e := k.remembered(key, hash, now, config.floor); e != nil {
+	e, now := k.recall(key, hash, opts)
+	if e != nil {
 		k.stats.memoryHits.Add(hash)
 		return k.hand(e.value, e.negative)
 	}
+	config := k.readConfig(now, opts)
 	if e := k.overdue(key, hash, now, config.floor); e != nil {
 		k.stats.slowReads.Observe(elapsed(now))
 		return k.settleLate(e, now)

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"go.uber.org/goleak"
+
+	"github.com/larder-go/larder/internal/clock"
 )
 
 // nodeVariable holds the configuration of a node; a test program that finds it
@@ -14,6 +16,7 @@ import (
 const nodeVariable = "LARDER_ACCEPTANCE_NODE"
 
 func TestMain(m *testing.M) {
+	clock.UseCounter(true) // as programs do that are no tests
 	if config := os.Getenv(nodeVariable); config != "" {
 		if err := runNode(config); err != nil {
 			fmt.Fprintln(os.Stderr, "node:", err)

@@ -16,6 +16,7 @@ import (
 	"github.com/mgtv-tech/jetcache-go/logger"
 	"github.com/redis/go-redis/v9/logging"
 
+	"github.com/larder-go/larder/internal/clock"
 	"github.com/larder-go/larder/lardertest"
 )
 
@@ -33,6 +34,7 @@ func TestMain(m *testing.M) {
 		}
 		return
 	}
+	clock.UseCounter(true) // as programs do that are no tests
 	os.Exit(m.Run())
 }
 

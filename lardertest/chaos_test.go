@@ -109,6 +109,7 @@ func (p chaosPlan) share(t *testing.T) {
 //
 //	LARDER_CHAOS=1m go test ./lardertest -run TestChaos -timeout 2h -v
 func TestChaos(t *testing.T) {
+	countCycles(t)
 	plan := planChaos(t)
 	var mu sync.Mutex
 	var lines []line

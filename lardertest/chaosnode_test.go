@@ -159,6 +159,7 @@ func TestChaosNode(t *testing.T) {
 	if len(words) != 3 {
 		return
 	}
+	countCycles(t)
 	var p promise
 	for _, p = range promises {
 		if p.name == words[2] {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/larder-go/larder"
+	"github.com/larder-go/larder/internal/clock"
 	"github.com/larder-go/larder/lardertest"
 	"github.com/larder-go/larder/redistier"
 )
@@ -93,6 +94,13 @@ func (n *node) Invalidate(ctx context.Context, key int) error {
 	return n.Cache.Invalidate(ctx, targets...)
 }
 
+// countCycles makes the clock of a test that runs in real time what it is in
+// programs that are no tests.
+func countCycles(t *testing.T) {
+	clock.UseCounter(true)
+	t.Cleanup(func() { clock.UseCounter(false) })
+}
+
 // TestConsistencyNaive holds that the harness finds what it looks for: without
 // it, the tests below would prove nothing.
 func TestConsistencyNaive(t *testing.T) {
@@ -110,6 +118,7 @@ func TestConsistencyNaive(t *testing.T) {
 // after every invalidation that had returned, with two nodes that both read
 // and write, and while the server suffers.
 func TestConsistencyExact(t *testing.T) {
+	countCycles(t)
 	for _, chaos := range []bool{false, true} {
 		for _, byTag := range []bool{false, true} {
 			t.Run(caseName(byTag, chaos), func(t *testing.T) {
@@ -126,6 +135,7 @@ func TestConsistencyExact(t *testing.T) {
 // TestConsistencyDefault holds promise P2: a read with the default tolerance
 // returns nothing that has been invalid for longer than that.
 func TestConsistencyDefault(t *testing.T) {
+	countCycles(t)
 	const staleness = 250 * time.Millisecond
 	for _, chaos := range []bool{false, true} {
 		for _, byTag := range []bool{false, true} {
@@ -143,6 +153,7 @@ func TestConsistencyDefault(t *testing.T) {
 // TestConsistencyStrict holds promise P3: once a strict invalidation has
 // returned, not even a memory hit is stale, at any node.
 func TestConsistencyStrict(t *testing.T) {
+	countCycles(t)
 	for _, chaos := range []bool{false, true} {
 		for _, byTag := range []bool{false, true} {
 			t.Run(caseName(byTag, chaos), func(t *testing.T) {

@@ -14,6 +14,7 @@ import (
 // because its tracking table is full. With NOLOOP it tells that node nothing.
 // Clients that may not ask for the limit of the table are told.
 func TestConsistencyOverflow(t *testing.T) {
+	countCycles(t)
 	const staleness = 250 * time.Millisecond
 	squeezes := map[string][2][]string{
 		"tracking table": {{"tracking-table-max-keys", "10"}, {"tracking-table-max-keys", "1000000"}},

@@ -10,7 +10,7 @@ var base = time.Now()
 const Never int64 = -1 << 63
 
 // Now returns monotonic nanoseconds since the process started. One reading
-// costs about 25 ns. Inside a testing/synctest bubble it is virtual time.
+// costs about 25 ns; see [Soon]. Inside a testing/synctest bubble it is virtual time.
 func Now() int64 { return int64(time.Since(base)) }
 
 // Add returns t + d without wrapping around: adding to [Never] stays Never and
