@@ -18,9 +18,8 @@ import (
 // share. Make one with [New] or redistier.Open and close it with
 // [Cache.Close]. All methods may be called concurrently.
 //
-// A Cache with a remote tier runs one goroutine for heartbeats and retries,
-// one for each load, and one for each coalesced read of generations under way;
-// Close waits for all of them.
+// A Cache with a remote tier runs one goroutine for heartbeats and retries, and
+// one for each load; Close waits for all of them.
 type Cache struct {
 	opts   Options
 	remote Remote // nil: memory alone

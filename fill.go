@@ -164,7 +164,7 @@ func (e *ensuring) adoptFound(replies []Reply, sent int64) {
 		if present != nil {
 			found = append(found, present)
 			if e.index != nil {
-				e.index[g.key] = present
+				e.index[present.key] = present
 			}
 		} else if e.index != nil {
 			delete(e.index, g.key)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -15,25 +16,14 @@ import (
 // copiesKept is how many generation copies are kept in memory.
 const copiesKept = 1 << 16
 
-// generations keeps copies of tags' generations and reads them again. Reads
-// are coalesced: while one is under way, all Gets that come in the meantime
-// share the next one, which is sent after they started.
+// generations keeps copies of tags' generations and reads them again.
 type generations struct {
 	cache  *Cache
 	copies *memory.Tier[string, generation]
 
 	mu      sync.Mutex
-	reading bool
-	next    *generationRead    // nil while nobody waits for it
 	renewed map[string]int64   // when this process last made sure that a key lives on
 	heads   map[string]logHead // by log
-}
-
-// generationRead is one request for several generations.
-type generationRead struct {
-	found map[string]*generation // nil: missing in Redis
-	err   error
-	done  chan struct{}
 }
 
 func newGenerations(c *Cache) (*generations, error) {
@@ -65,107 +55,29 @@ func (gs *generations) proven(keys []string, floor int64, gens []*generation) (l
 // read sets gens from a request sent after read was called; missing ones are
 // nil. If entry is not empty, it is read in the same round trip.
 func (gs *generations) read(ctx context.Context, keys []string, gens []*generation, entry string) Reply {
-	gs.mu.Lock()
-	if !gs.reading {
-		gs.reading = true
-		gs.mu.Unlock()
-		r := newGenerationRead(keys)
-		reply := gs.send(ctx, r, entry)
-		gs.passOn()
-		return r.take(keys, gens, reply)
+	a := answersPool.Get().(*answers)
+	defer a.giveBack()
+	e := ensuring{cache: gs.cache, ops: a.ops, drafts: a.drafts}
+	if e.reread(keys); e.err != nil {
+		return Reply{Err: e.err}
 	}
-	if gs.next == nil {
-		gs.next = newGenerationRead(nil)
+	n := len(e.ops)
+	if a.ops, a.drafts = e.ops, e.drafts; entry != "" {
+		a.ops = append(a.ops, Op{Kind: OpGet, Key: entry})
 	}
-	r := gs.next
-	for _, key := range keys {
-		r.found[key] = nil
-	}
-	gs.mu.Unlock()
-
-	var reply Reply
-	if entry != "" {
-		reply, _ = gs.cache.fetch(ctx, entry, clock.Now())
-	}
-	select {
-	case <-r.done:
-		return r.take(keys, gens, reply)
-	case <-ctx.Done():
-		return Reply{Err: ctx.Err()}
-	}
-}
-
-func newGenerationRead(keys []string) *generationRead {
-	r := &generationRead{found: make(map[string]*generation, len(keys)), done: make(chan struct{})}
-	for _, key := range keys {
-		r.found[key] = nil
-	}
-	return r
-}
-
-// take copies what was found for keys; an error of the generations is an error
-// of the whole look.
-func (r *generationRead) take(keys []string, gens []*generation, reply Reply) Reply {
-	if r.err != nil {
-		return Reply{Err: r.err}
+	a.replies = slices.Grow(a.replies, len(a.ops))[:len(a.ops)]
+	sent := clock.Now()
+	gs.cache.send(ctx, a.ops, a.replies)
+	if e.adoptFound(a.replies[:n], sent); e.err != nil {
+		return Reply{Err: e.err}
 	}
 	for i, key := range keys {
-		gens[i] = r.found[key]
+		gens[i] = e.of(key)
 	}
-	return reply
-}
-
-// send reads the generations of r, and entry with them.
-func (gs *generations) send(ctx context.Context, r *generationRead, entry string) Reply {
-	ops := make([]Op, 0, len(r.found)+1)
-	drafts := make([]*generation, 0, len(r.found))
-	if entry != "" {
-		ops = append(ops, Op{Kind: OpGet, Key: entry})
+	if entry == "" {
+		return Reply{}
 	}
-	for key := range r.found {
-		g, err := gs.draft(key)
-		if err != nil {
-			r.err = err
-			return Reply{}
-		}
-		drafts = append(drafts, g)
-		ops = append(ops, Op{Kind: OpGet, Key: key})
-	}
-	now := clock.Now()
-	replies := make([]Reply, len(ops))
-	gs.cache.send(ctx, ops, replies)
-	var reply Reply
-	rest := replies
-	if entry != "" {
-		reply, rest = replies[0], replies[1:]
-	}
-	for i, g := range drafts {
-		g.evidence.Store(now)
-		if r.found[g.key], r.err = gs.accept(g, rest[i]); r.err != nil {
-			return reply
-		}
-	}
-	return reply
-}
-
-// passOn starts the read that others have waited for, if any.
-func (gs *generations) passOn() {
-	gs.mu.Lock()
-	r := gs.next
-	gs.next = nil
-	gs.reading = r != nil
-	gs.mu.Unlock()
-	if r != nil && !gs.cache.goRun(func() { gs.run(r) }) {
-		r.err = ErrClosed
-		close(r.done)
-		gs.passOn()
-	}
-}
-
-func (gs *generations) run(r *generationRead) {
-	gs.send(gs.cache.reads.At(clock.Now()), r, "")
-	close(r.done)
-	gs.passOn()
+	return a.replies[n]
 }
 
 // draft returns a generation that waits for its value, with the ticket taken
@@ -175,14 +87,21 @@ func (gs *generations) draft(key string) (*generation, error) {
 	if epoch == nil {
 		return nil, ErrUnavailable
 	}
-	g := &generation{key: key, epoch: epoch, ticket: gs.cache.board.Issue(key)}
+	g, ok := drafts.Get().(*generation)
+	if !ok {
+		g = new(generation)
+	}
+	g.key, g.epoch, g.ticket = key, epoch, gs.cache.board.Issue(key)
 	g.alone[0] = g
 	return g, nil
 }
 
+// drafts are generations that were of no use: most reads find what is known.
+var drafts sync.Pool
+
 // accept completes a draft by a reply. It keeps the copy if nothing changed
-// since it was drafted, or returns the one it has already; nil if Redis has no
-// generation.
+// since it was drafted, or returns the one it has already, whereupon the draft
+// must not be used; nil if Redis has no generation.
 func (gs *generations) accept(g *generation, reply Reply) (*generation, error) {
 	switch {
 	case reply.Err != nil:
@@ -202,6 +121,8 @@ func (gs *generations) accept(g *generation, reply Reply) (*generation, error) {
 		return g, nil
 	}
 	if known := gs.copies.Get(g.key); known != nil && known.confirmed(g) {
+		*g = generation{}
+		drafts.Put(g)
 		return known, nil
 	}
 	gs.copies.Put(g.key, g, 1)

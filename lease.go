@@ -195,7 +195,7 @@ func (e *ensuring) adopt(replies []Reply, sent int64) {
 		}
 		e.drafts[i] = found
 		if e.index != nil {
-			e.index[g.key] = found
+			e.index[found.key] = found
 		}
 	}
 }

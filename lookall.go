@@ -14,7 +14,8 @@ type answers struct {
 	sent, back int64 // when the look was sent, and when it was answered
 	ops        []Op
 	replies    []Reply // of the seats that were asked, then of generations
-	err        error   // of all of them
+	drafts     []*generation
+	err        error // of all of them
 	second     *secondLook
 
 	epoch  *Epoch // the last that was checked
@@ -32,7 +33,8 @@ func (a *answers) giveBack() {
 	}
 	clear(a.ops)
 	clear(a.replies)
-	*a = answers{ops: a.ops[:0], replies: a.replies[:0]}
+	clear(a.drafts)
+	*a = answers{ops: a.ops[:0], replies: a.replies[:0], drafts: a.drafts[:0]}
 	answersPool.Put(a)
 }
 

@@ -3,6 +3,7 @@ package redistier
 import (
 	"context"
 	"slices"
+	"strings"
 	"sync"
 
 	"github.com/redis/rueidis"
@@ -28,30 +29,61 @@ type coalescer struct {
 	queue    []*queuedRead // first come, first read
 }
 
+// readTogether is how many keys a read may have that shares a command with
+// others: an entry and the generations it depends on.
+const readTogether = 4
+
 // queuedRead is a read that waits for another's command.
 type queuedRead struct {
-	ctx   context.Context
-	key   string
-	leads bool          // it is to send the next command; under coalescer.mu
-	woken chan struct{} // has room for one: the reply is there, or it leads
-	reply larder.Reply
-	again bool // the sender's context ended before the reply
+	ctx     context.Context
+	n       int // of keys and replies
+	keys    [readTogether]string
+	replies [readTogether]larder.Reply
+	leads   bool          // it is to send the next command; under coalescer.mu
+	woken   chan struct{} // has room for one: the replies are there, or it leads
+	again   bool          // the sender's context ended before the replies
 }
 
 var queuedReads = sync.Pool{New: func() any { return &queuedRead{woken: make(chan struct{}, 1)} }}
 
-// join lets a read pass, or returns its place among those who wait.
-func (q *coalescer) join(ctx context.Context, key string) *queuedRead {
+// newRead returns a read of no key yet.
+func newRead(ctx context.Context) *queuedRead {
+	r := queuedReads.Get().(*queuedRead)
+	r.ctx = ctx
+	return r
+}
+
+func (r *queuedRead) add(key string) {
+	r.keys[r.n] = key
+	r.n++
+}
+
+// giveBack is for who made r and was not given up: nobody else has it.
+func (r *queuedRead) giveBack() {
+	*r = queuedRead{woken: r.woken}
+	queuedReads.Put(r)
+}
+
+// failed reports whether a key could not be read.
+func (r *queuedRead) failed() bool {
+	for i := range r.n {
+		if r.replies[i].Err != nil {
+			return true
+		}
+	}
+	return false
+}
+
+// join lets a read pass, or puts it among those who wait.
+func (q *coalescer) join(r *queuedRead) (pass bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if q.underWay < maxUnderWay {
 		q.underWay++
-		return nil
+		return true
 	}
-	r := queuedReads.Get().(*queuedRead)
-	r.ctx, r.key, r.leads, r.again = ctx, key, false, false
 	q.queue = append(q.queue, r)
-	return r
+	return false
 }
 
 // passOn follows the end of a command: of those who wait, the one whose context
@@ -87,8 +119,11 @@ func endsLater(a, b context.Context) bool {
 func (q *coalescer) take(r *queuedRead) []*queuedRead {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	batch := append(make([]*queuedRead, 0, min(1+len(q.queue), maxRun)), r)
-	n := min(len(q.queue), maxRun-1)
+	batch := append(make([]*queuedRead, 0, 1+len(q.queue)), r)
+	n := 0
+	for keys := r.n; n < len(q.queue) && keys+q.queue[n].n <= maxRun; n++ {
+		keys += q.queue[n].n
+	}
 	batch = append(batch, q.queue[:n]...)
 	q.queue = slices.Delete(q.queue, 0, n)
 	return batch
@@ -109,76 +144,165 @@ func (q *coalescer) giveUp(r *queuedRead) bool {
 
 // get reads one key, together with others when many are read at once.
 func (c *conn) get(ctx context.Context, key string) larder.Reply {
-	r := c.reads.join(ctx, key)
-	if r == nil {
+	r := newRead(ctx)
+	r.add(key)
+	if c.reads.join(r) {
+		r.giveBack()
 		reply := c.getAlone(ctx, key)
 		c.reads.passOn()
 		return reply
 	}
-	select {
-	case <-r.woken:
-	case <-ctx.Done():
-		if c.reads.giveUp(r) { // whoever has r in a batch may still write to it
-			return larder.Reply{Err: ctx.Err()}
-		}
-		<-r.woken
+	if err := c.await(r); err != nil {
+		return larder.Reply{Err: err}
 	}
-	if r.leads {
-		batch := c.reads.take(r)
-		c.getAll(ctx, batch)
-		c.reads.passOn()
-		for _, other := range batch[1:] {
-			other.woken <- struct{}{}
-		}
-	}
-	reply, again := r.reply, r.again && ctx.Err() == nil
-	r.ctx, r.reply = nil, larder.Reply{}
-	queuedReads.Put(r)
+	reply, again := r.replies[0], r.again && ctx.Err() == nil
+	r.giveBack()
 	if again {
 		return c.getAlone(ctx, key)
 	}
 	return reply
 }
 
+// getFew carries out ops, which are OpGets of readTogether keys at most, as get
+// does.
+func (c *conn) getFew(ctx context.Context, ops []larder.Op, replies []larder.Reply) {
+	r := newRead(ctx)
+	for i := range ops {
+		r.add(ops[i].Key)
+	}
+	if c.reads.join(r) {
+		r.giveBack()
+		c.doTogether(ctx, ops, replies)
+		c.reads.passOn()
+		return
+	}
+	if err := c.await(r); err != nil {
+		fillError(replies, err)
+		return
+	}
+	copy(replies, r.replies[:r.n])
+	again := r.again && ctx.Err() == nil
+	r.giveBack()
+	if again {
+		c.doTogether(ctx, ops, replies)
+	}
+}
+
+// await returns when the replies to r are there, or when its context has ended:
+// then whoever has r in a batch may still write to it.
+func (c *conn) await(r *queuedRead) error {
+	select {
+	case <-r.woken:
+	case <-r.ctx.Done():
+		if c.reads.giveUp(r) {
+			return r.ctx.Err()
+		}
+		<-r.woken
+	}
+	if r.leads {
+		batch := c.reads.take(r)
+		c.getAll(r.ctx, batch)
+		c.reads.passOn()
+		for _, other := range batch[1:] {
+			other.woken <- struct{}{}
+		}
+	}
+	return nil
+}
+
 // getAll reads the keys of batch within ctx, which is that of the first: the
 // others ask again if it ends too early for them.
 func (c *conn) getAll(ctx context.Context, batch []*queuedRead) {
-	if c.keys.clustered() {
-		c.getPipelined(ctx, batch)
-	} else {
-		c.getTogether(ctx, batch)
+	names := borrowNames()
+	for _, r := range batch {
+		names.add(r)
 	}
+	c.getNames(ctx, names)
+	for _, r := range batch {
+		names.answer(r)
+	}
+	names.giveBack()
 	if ctx.Err() != nil {
 		for _, r := range batch[1:] {
-			r.again = r.reply.Err != nil
+			r.again = r.failed()
 		}
 	}
 }
 
-// getPipelined is for clusters, where a command has one slot.
-func (c *conn) getPipelined(ctx context.Context, batch []*queuedRead) {
-	commands := make([]rueidis.Completed, len(batch))
-	for i, r := range batch {
-		commands[i] = c.client.B().Get().Key(r.key).Build()
+// getNames reads all names by one command, or by one each in a cluster, where a
+// command has one slot.
+func (c *conn) getNames(ctx context.Context, names *names) {
+	if c.keys.clustered() {
+		commands := make([]rueidis.Completed, len(names.list))
+		for i, name := range names.list {
+			commands[i] = c.client.B().Get().Key(name).Build()
+		}
+		results := c.send(ctx, commands)
+		for i := range results {
+			names.replies = append(names.replies, c.got(&results[i]))
+		}
+		return
 	}
-	results := c.send(ctx, commands)
-	for i, r := range batch {
-		r.reply = c.got(&results[i])
+	result := c.sendOne(ctx, c.client.B().Mget().Key(names.list...).Build())
+	values, err := c.gotAll(&result, len(names.list))
+	for i := range names.list {
+		reply := larder.Reply{Err: err}
+		if err == nil {
+			reply = c.present(&values[i], values[i].Error())
+		}
+		names.replies = append(names.replies, reply)
 	}
 }
 
-func (c *conn) getTogether(ctx context.Context, batch []*queuedRead) {
-	names := namesPool.Get().(*[]string)
-	defer namesPool.Put(names)
-	*names = (*names)[:0]
-	for _, r := range batch {
-		*names = append(*names, r.key)
+// names are the keys of several reads, each once: most of them depend on the same
+// generations.
+type names struct {
+	list    []string
+	replies []larder.Reply
+	shared  []int // of list: those that are looked for before they are added
+	places  []int // in list, of the keys of the reads in turn
+	next    int   // of places
+}
+
+// sharedMost bounds how many names are looked for one by one.
+const sharedMost = 16
+
+var namesRooms = sync.Pool{New: func() any { return new(names) }}
+
+func borrowNames() *names { return namesRooms.Get().(*names) }
+
+func (n *names) giveBack() {
+	clear(n.list)
+	clear(n.replies)
+	*n = names{list: n.list[:0], replies: n.replies[:0], shared: n.shared[:0], places: n.places[:0]}
+	namesRooms.Put(n)
+}
+
+func (n *names) add(r *queuedRead) {
+	for _, key := range r.keys[:r.n] {
+		n.places = append(n.places, n.place(key))
 	}
-	result := c.sendOne(ctx, c.client.B().Mget().Key(*names...).Build())
-	values, err := c.gotAll(&result, len(batch))
-	for i, r := range batch {
-		if r.reply.Err = err; err == nil {
-			r.reply = c.present(&values[i], values[i].Error())
+}
+
+func (n *names) place(key string) int {
+	if strings.HasPrefix(key, reserved) {
+		for _, i := range n.shared {
+			if n.list[i] == key {
+				return i
+			}
 		}
+		if len(n.shared) < sharedMost {
+			n.shared = append(n.shared, len(n.list))
+		}
+	}
+	n.list = append(n.list, key)
+	return len(n.list) - 1
+}
+
+// answer gives the replies to the next read that was added.
+func (n *names) answer(r *queuedRead) {
+	for i := range r.n {
+		r.replies[i] = n.replies[n.places[n.next]]
+		n.next++
 	}
 }

@@ -108,7 +108,8 @@ func TestTheFirstReadsAreReadFirst(t *testing.T) {
 	ctx, q := testContext(t), coalescer{underWay: maxUnderWay}
 	all := make([]*queuedRead, waiting)
 	for i := range all {
-		if all[i] = q.join(ctx, strconv.Itoa(i)); all[i] == nil {
+		all[i] = newRead(ctx)
+		if all[i].add(strconv.Itoa(i)); q.join(all[i]) {
 			t.Fatalf("read %d is let through", i)
 		}
 	}
@@ -197,6 +198,10 @@ func TestQueuedReadsEndWithTheirContexts(t *testing.T) {
 func TestReadsUnderTorment(t *testing.T) {
 	tier, events, srv := connected(t)
 	keys := fillNumbered(t, tier, srv, 50)
+	tags := []string{tier.TagKey("a"), tier.TagKey("b"), tier.TagKey("c")}
+	for _, tag := range tags {
+		command(t, srv, "SET", tag, tag)
+	}
 	var values atomic.Int64
 	var wg sync.WaitGroup
 	over := make(chan struct{})
@@ -207,15 +212,16 @@ func TestReadsUnderTorment(t *testing.T) {
 				if rand.N(4) == 0 {
 					cancel()
 				}
-				key := keys[rand.N(len(keys))]
-				r := tier.Get(ctx, key)
+				wanted := append([]string{keys[rand.N(len(keys))]}, tags[:rand.N(len(tags)+1)]...)
+				for i, r := range readKeys(ctx, tier, wanted) {
+					if r.Err == nil && r.Data != wanted[i] {
+						t.Errorf("%s: %+v", wanted[i], r)
+					}
+					if r.Err == nil {
+						values.Add(1)
+					}
+				}
 				cancel()
-				if r.Err == nil && r.Data != key {
-					t.Errorf("%s: %+v", key, r)
-				}
-				if r.Err == nil {
-					values.Add(1)
-				}
 			}
 		})
 	}
@@ -232,6 +238,50 @@ func TestReadsUnderTorment(t *testing.T) {
 	eventually(t, "end", func() bool { return q.underWayNow() == 0 && q.waiting() == 0 })
 	if r := tier.Get(testContext(t), keys[7]); r.Data != keys[7] {
 		t.Errorf("afterwards: %+v", r)
+	}
+}
+
+// readKeys reads keys together.
+func readKeys(ctx context.Context, tier *Tier, keys []string) []larder.Reply {
+	if len(keys) == 1 {
+		return []larder.Reply{tier.Get(ctx, keys[0])}
+	}
+	ops, replies := make([]larder.Op, len(keys)), make([]larder.Reply, len(keys))
+	for i, key := range keys {
+		ops[i] = larder.Op{Kind: larder.OpGet, Key: key}
+	}
+	tier.Do(ctx, ops, replies)
+	return replies
+}
+
+// TestSharedGenerationsAreReadOnce: reads that share a command name a generation
+// once that they all depend on, and each gets its own replies.
+func TestSharedGenerationsAreReadOnce(t *testing.T) {
+	tier, _, _ := connected(t)
+	n := borrowNames()
+	defer n.giveBack()
+	var reads []*queuedRead
+	for i := range 3 * (sharedMost - 1) {
+		r := newRead(testContext(t))
+		r.add(tier.EntryKey("k" + strconv.Itoa(i)))
+		r.add(tier.NamespaceKey(r.keys[0]))
+		r.add(tier.TagKey("t" + strconv.Itoa(i/3)))
+		reads = append(reads, r)
+		n.add(r)
+	}
+	for _, key := range n.list {
+		n.replies = append(n.replies, larder.Reply{State: larder.Present, Data: key})
+	}
+	if want := len(reads) + 1 + len(reads)/3; len(n.list) != want {
+		t.Errorf("%d names of %d reads, want %d", len(n.list), len(reads), want)
+	}
+	for _, r := range reads {
+		n.answer(r)
+		for i, reply := range r.replies[:r.n] {
+			if reply.Data != r.keys[i] {
+				t.Errorf("%q for %q", reply.Data, r.keys[i])
+			}
+		}
 	}
 }
 

@@ -22,7 +22,16 @@ func (c *conn) do(ctx context.Context, ops []larder.Op, replies []larder.Reply) 
 	switch {
 	case len(ops) == 0:
 		return
-	case c.run(ops) == len(ops):
+	case len(ops) <= readTogether && onlyReads(ops):
+		c.getFew(ctx, ops, replies)
+	default:
+		c.doTogether(ctx, ops, replies)
+	}
+}
+
+// doTogether is do for ops that share a command with no others.
+func (c *conn) doTogether(ctx context.Context, ops []larder.Op, replies []larder.Reply) {
+	if c.run(ops) == len(ops) {
 		c.doOne(ctx, ops, replies)
 		return
 	}
@@ -34,6 +43,15 @@ func (c *conn) do(ctx context.Context, ops []larder.Op, replies []larder.Reply) 
 	for i, s := range steps {
 		c.receive(ops[s.first:s.first+s.count], &results[i], replies[s.first:s.first+s.count])
 	}
+}
+
+func onlyReads(ops []larder.Op) bool {
+	for i := range ops {
+		if ops[i].Kind != larder.OpGet {
+			return false
+		}
+	}
+	return true
 }
 
 // doOne carries out what a single command can.

@@ -180,7 +180,7 @@ func (t *Tier) Get(ctx context.Context, key string) larder.Reply {
 
 // Do carries out ops as one pipeline per server. Except in a cluster, several
 // OpGets in a row become one MGET, in which a key of another type than string
-// reads as absent.
+// reads as absent. Up to four OpGets alone share a command with others, as in Get.
 //
 // After a SCRIPT FLUSH the operations that found their script missing are
 // carried out again, together with the reads and deletions behind them. What is
