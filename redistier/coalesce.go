@@ -5,27 +5,38 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/redis/rueidis"
 
 	"github.com/larder-go/larder"
+	"github.com/larder-go/larder/internal/clock"
 )
 
-// maxUnderWay is how many commands of single reads are under way at most; who
-// comes meanwhile shares the next one. By measurement: with fewer, eight readers
-// wait for each other; with more, the commands of 64 readers are small.
-const maxUnderWay = 6
+// Reads that few others are under way with are sent at once, each by a command
+// of its own. Beyond, a command is sent when the last is old enough and not too
+// many are under way, or when few reads are: whoever came meanwhile shares it. By
+// measurement: with fewer free reads, eight readers wait for each other; with
+// commands that follow each other faster, those of 64 readers are small, with
+// more commands those of 256.
+const (
+	freeReads   = 12
+	spacing     = int64(30 * time.Microsecond)
+	maxCommands = 6
+)
 
-// coalescer makes one command of the single reads that come while others are
-// under way. With few readers each sends its own at once; with many, the server
+// coalescer makes one command of the reads that come while others are under way.
+// With few readers each sends its own at once; with many, the server
 // reads one command where it would read a hundred, and the client's writer and
 // reader are woken once for all. Every read is sent after it was asked for.
 //
-// No goroutine serves it: who finishes a command wakes one of those who wait,
-// and that one sends what all of them want.
+// No goroutine serves it: who comes or finishes a command wakes one of those who
+// wait, and that one sends what all of them want.
 type coalescer struct {
 	mu       sync.Mutex
-	underWay int
+	commands int           // under way
+	reads    int           // of these commands
+	last     int64         // when the last was sent that reads share
 	queue    []*queuedRead // first come, first read
 }
 
@@ -78,23 +89,35 @@ func (r *queuedRead) failed() bool {
 func (q *coalescer) join(r *queuedRead) (pass bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if q.underWay < maxUnderWay {
-		q.underWay++
+	if q.reads < freeReads {
+		q.commands++
+		q.reads++
 		return true
 	}
 	q.queue = append(q.queue, r)
+	if now := clock.Now(); q.commands < maxCommands && now-q.last >= spacing {
+		q.lead(now)
+	}
 	return false
 }
 
-// passOn follows the end of a command: of those who wait, the one whose context
-// ends last sends the next, as no other may wait so long.
-func (q *coalescer) passOn() {
+// passOn follows the end of a command of n reads.
+func (q *coalescer) passOn(n int) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	q.commands--
+	q.reads -= n
 	if len(q.queue) == 0 {
-		q.underWay--
 		return
 	}
+	if now := clock.Now(); q.commands == 0 || q.reads < freeReads || now-q.last >= spacing {
+		q.lead(now)
+	}
+}
+
+// lead lets one of those who wait send the next command: the one whose context
+// ends last, as no other may wait so long.
+func (q *coalescer) lead(now int64) {
 	last := 0
 	for i := range q.queue {
 		if endsLater(q.queue[i].ctx, q.queue[last].ctx) {
@@ -103,6 +126,9 @@ func (q *coalescer) passOn() {
 	}
 	r := q.queue[last]
 	q.queue = slices.Delete(q.queue, last, last+1)
+	q.commands++
+	q.reads++
+	q.last = now
 	r.leads = true
 	r.woken <- struct{}{}
 }
@@ -126,6 +152,7 @@ func (q *coalescer) take(r *queuedRead) []*queuedRead {
 	}
 	batch = append(batch, q.queue[:n]...)
 	q.queue = slices.Delete(q.queue, 0, n)
+	q.reads += n
 	return batch
 }
 
@@ -149,7 +176,7 @@ func (c *conn) get(ctx context.Context, key string) larder.Reply {
 	if c.reads.join(r) {
 		r.giveBack()
 		reply := c.getAlone(ctx, key)
-		c.reads.passOn()
+		c.reads.passOn(1)
 		return reply
 	}
 	if err := c.await(r); err != nil {
@@ -173,7 +200,7 @@ func (c *conn) getFew(ctx context.Context, ops []larder.Op, replies []larder.Rep
 	if c.reads.join(r) {
 		r.giveBack()
 		c.doTogether(ctx, ops, replies)
-		c.reads.passOn()
+		c.reads.passOn(1)
 		return
 	}
 	if err := c.await(r); err != nil {
@@ -202,7 +229,7 @@ func (c *conn) await(r *queuedRead) error {
 	if r.leads {
 		batch := c.reads.take(r)
 		c.getAll(r.ctx, batch)
-		c.reads.passOn()
+		c.reads.passOn(len(batch))
 		for _, other := range batch[1:] {
 			other.woken <- struct{}{}
 		}

@@ -3,6 +3,7 @@ package redistier
 import (
 	"context"
 	"errors"
+	"math"
 	"math/rand/v2"
 	"regexp"
 	"slices"
@@ -13,6 +14,7 @@ import (
 	"time"
 
 	"github.com/larder-go/larder"
+	"github.com/larder-go/larder/internal/clock"
 	"github.com/larder-go/larder/lardertest"
 )
 
@@ -27,7 +29,7 @@ func fillNumbered(t *testing.T, tier *Tier, srv *lardertest.RedisServer, n int) 
 	return keys
 }
 
-// readsUnderWay pauses the server and returns once maxUnderWay reads have been
+// readsUnderWay pauses the server and returns once freeReads reads have been
 // sent to it, one of them with the context first; their replies come by the
 // channel.
 func readsUnderWay(t *testing.T, first context.Context, tier *Tier, srv *lardertest.RedisServer) <-chan larder.Reply {
@@ -35,13 +37,17 @@ func readsUnderWay(t *testing.T, first context.Context, tier *Tier, srv *lardert
 	if err := srv.Stop(); err != nil {
 		t.Fatal(err)
 	}
-	replies := make(chan larder.Reply, maxUnderWay)
+	replies := make(chan larder.Reply, freeReads)
 	ctx := first
-	for range maxUnderWay {
+	for range freeReads {
 		go func(ctx context.Context) { replies <- tier.Get(ctx, tier.EntryKey("k0")) }(ctx)
 		ctx = testContext(t)
 	}
-	eventually(t, "reads under way", func() bool { return readsOf(tier).underWayNow() == maxUnderWay })
+	q := readsOf(tier)
+	eventually(t, "reads under way", func() bool { return q.underWayNow() == freeReads })
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.last = math.MaxInt64 // no other command until one of these has ended
 	return replies
 }
 
@@ -50,7 +56,7 @@ func readsOf(tier *Tier) *coalescer { return &tier.conn(tier.EntryKey("k")).read
 func (q *coalescer) underWayNow() int {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	return q.underWay
+	return q.reads
 }
 
 func (q *coalescer) waiting() int {
@@ -85,16 +91,65 @@ func TestReadsCoalesce(t *testing.T) {
 		t.Fatal(err)
 	}
 	wg.Wait()
-	for range maxUnderWay {
+	for range freeReads {
 		if r := <-first; r.Data != keys[0] {
 			t.Errorf("%+v", r)
 		}
 	}
 	calls := mgetCalls.FindStringSubmatch(command(t, srv, "INFO", "commandstats"))
-	if calls == nil || len(calls[1]) != 1 || calls[1] > strconv.Itoa(maxUnderWay) {
-		t.Errorf("MGET calls %q for %d reads at once, want at most %d", calls, len(keys), maxUnderWay)
+	if calls == nil || len(calls[1]) != 1 {
+		t.Errorf("MGET calls %q for %d reads at once, want at most 9", calls, len(keys))
 	}
 	eventually(t, "end", func() bool { return readsOf(tier).underWayNow() == 0 && readsOf(tier).waiting() == 0 })
+}
+
+// TestWhenCommandsAreSent: reads go at once while few are under way; others wait
+// until the last command is old enough, few are under way again, or none, and in
+// no case for ever.
+func TestWhenCommandsAreSent(t *testing.T) {
+	young, old := clock.Now()+int64(time.Hour), clock.Now()-int64(time.Hour)
+	read := func() *queuedRead {
+		r := newRead(testContext(t))
+		r.add("k")
+		return r
+	}
+	for _, c := range []struct {
+		name        string
+		q           *coalescer
+		pass, leads bool
+	}{
+		{"nobody else", &coalescer{last: young}, true, false},
+		{"few others", &coalescer{commands: 2, reads: freeReads - 1, last: young}, true, false},
+		{"many others, a moment ago", &coalescer{commands: 2, reads: freeReads, last: young}, false, false},
+		{"many others, some time ago", &coalescer{commands: 2, reads: freeReads, last: old}, false, true},
+		{"no answers", &coalescer{commands: maxCommands, reads: 99, last: old}, false, false},
+	} {
+		r := read()
+		if pass := c.q.join(r); pass != c.pass || r.leads != c.leads {
+			t.Errorf("%s: passes %v, leads %v", c.name, pass, r.leads)
+		}
+	}
+	for _, c := range []struct {
+		name  string
+		q     *coalescer
+		ended int
+		leads bool
+	}{
+		{"many others, a moment ago", &coalescer{commands: 3, reads: freeReads + 9, last: young}, 9, false},
+		{"many others, some time ago", &coalescer{commands: 3, reads: freeReads + 9, last: old}, 9, true},
+		{"few others", &coalescer{commands: 3, reads: freeReads + 8, last: young}, 9, true},
+		{"no others", &coalescer{commands: 1, reads: 500, last: young}, 500, true},
+	} {
+		r := read()
+		c.q.queue = append(c.q.queue, r)
+		commands := c.q.commands
+		if c.q.passOn(c.ended); r.leads != c.leads {
+			t.Errorf("after the end of a command, %s: leads %v", c.name, r.leads)
+		}
+		if want := commands - 1 + map[bool]int{true: 1}[c.leads]; c.q.commands != want {
+			t.Errorf("after the end of a command, %s: %d commands, want %d", c.name, c.q.commands, want)
+		}
+	}
 }
 
 // TestTheFirstReadsAreReadFirst: of more reads than one command takes, those go
@@ -105,7 +160,7 @@ func TestReadsCoalesce(t *testing.T) {
 //  3. so does the next: the oldest are not read before their contexts end
 func TestTheFirstReadsAreReadFirst(t *testing.T) {
 	const waiting = maxRun + 100
-	ctx, q := testContext(t), coalescer{underWay: maxUnderWay}
+	ctx, q := testContext(t), coalescer{commands: 1, reads: freeReads, last: math.MaxInt64}
 	all := make([]*queuedRead, waiting)
 	for i := range all {
 		all[i] = newRead(ctx)
@@ -116,7 +171,7 @@ func TestTheFirstReadsAreReadFirst(t *testing.T) {
 	if !q.giveUp(all[50]) {
 		t.Fatal("a read that waits leads")
 	}
-	q.passOn()
+	q.passOn(1)
 	at := slices.IndexFunc(all, func(r *queuedRead) bool { return r.leads })
 	if at < 0 {
 		t.Fatal("nobody leads")
@@ -185,7 +240,7 @@ func TestQueuedReadsEndWithTheirContexts(t *testing.T) {
 	if r := <-b; r.Data != keys[2] {
 		t.Errorf("B: %+v", r)
 	}
-	for range maxUnderWay - 1 {
+	for range freeReads - 1 {
 		if r := <-first; r.Data != keys[0] {
 			t.Errorf("first: %+v", r)
 		}

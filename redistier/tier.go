@@ -168,7 +168,7 @@ func (t *Tier) Beat(ctx context.Context) error {
 }
 
 // Get reads one key. Beside the bytes of the value it allocates nothing, unless
-// it shares a command: reads that come while six are under way do, an MGET except
+// it shares a command: reads that come while many are under way do, an MGET except
 // in a cluster. In there a key of another type than string reads as absent.
 func (t *Tier) Get(ctx context.Context, key string) larder.Reply {
 	c := t.conn(key)

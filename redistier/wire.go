@@ -62,7 +62,7 @@ func (w *wire) Read(p []byte) (int, error) {
 // under way than coalesced reads make: what they queue meanwhile leaves with the next write. Unlike a
 // timed delay this costs next to nothing when nobody else runs.
 func (w *wire) Write(p []byte) (int, error) {
-	if w.flow.queued.Load() > maxUnderWay {
+	if w.flow.queued.Load() > freeReads {
 		for range yields {
 			runtime.Gosched()
 		}
