@@ -50,10 +50,11 @@ type batch[K comparable, V any] struct {
 	counts [sources]uint64 // answers that the keyspace has not counted yet
 	left   int             // how many keys may still need a seat
 
-	seats      []seat[K, V]    // keys whose flights this batch leads
-	leads      []*member[K, V] // of these, whom Redis has no value for
-	joins      []*member[K, V] // keys whose flights others lead
-	refreshing []*member[K, V] // of values that were served stale
+	seats      []seat[K, V]                       // keys that are under way
+	flights    flight.Batch[K, guard, outcome[V]] // of seats
+	leads      []*member[K, V]                    // of these, whom Redis has no value for
+	joins      []*member[K, V]                    // keys whose flights others lead
+	refreshing []*member[K, V]                    // of values that were served stale
 
 	known  bool // somebody else may know a flight of seats
 	loaded bool // there were leads or joins
@@ -99,7 +100,7 @@ func (b *batch[K, V]) get(ctx context.Context, keys []K, opts []ReadOption) (map
 			b.addLate(e, now)
 			continue
 		}
-		if b.enlist(key, hash); len(b.seats)+len(b.joins) == batchKeys {
+		if b.enlist(key, hash); len(b.seats) == batchKeys {
 			b.flush(ctx)
 			b.over = k.usable(ctx, false)
 		}
@@ -125,6 +126,7 @@ func (b *batch[K, V]) get(ctx context.Context, keys []K, opts []ReadOption) (map
 func (b *batch[K, V]) flush(ctx context.Context) {
 	waits, cancel := b.k.waitContext(ctx)
 	defer cancel()
+	b.board()
 	b.runTraced(waits)
 	b.k.launch(ctx, b.refreshing, b.load)
 	b.refreshing = nil
@@ -177,9 +179,10 @@ func (b *batch[K, V]) fail(key K, err error) {
 // waits for those of others.
 func (b *batch[K, V]) run(ctx context.Context) {
 	var waiting []*member[K, V]
-	if len(b.seats) > 0 {
+	if len(b.seats) > len(b.joins) {
 		var loading []*member[K, V]
 		loading, waiting = b.consult(ctx)
+		b.k.flights.RemoveRetired(&b.flights)
 		b.loadAll(ctx, loading)
 	}
 	b.finish(ctx, waiting, true)
@@ -200,7 +203,7 @@ func (b *batch[K, V]) quit() {
 	}
 }
 
-// end publishes the outcome of a flight the batch leads.
+// end publishes the outcome of a flight the batch leads, and removes it.
 func (b *batch[K, V]) end(m *member[K, V], o *outcome[V]) {
 	if b.k.flights.Remove(m.f) {
 		b.known = true

@@ -17,8 +17,12 @@ func (b *batch[K, V]) consult(ctx context.Context) (loading, waiting []*member[K
 	found := k.lookAll(ctx, b.seats, b.config.token)
 	defer found.giveBack()
 	for i := range b.seats {
-		m := b.present(&b.seats[i])
-		b.seats[i].tell(m.l, k.cache, found)
+		s := &b.seats[i]
+		if s.f == nil {
+			continue
+		}
+		m := b.present(s)
+		s.tell(m.l, k.cache, found)
 		if b.weigh(ctx, m) {
 			m.r.unlearn(m.l)
 			missing = append(missing, &m.candidate)
@@ -47,7 +51,9 @@ func (b *batch[K, V]) consult(ctx context.Context) (loading, waiting []*member[K
 // for another process.
 func (b *batch[K, V]) consultGenerations(ctx context.Context) (loading []*member[K, V]) {
 	for i := range b.seats {
-		b.keep(b.present(&b.seats[i]))
+		if s := &b.seats[i]; s.f != nil {
+			b.keep(b.present(s))
+		}
 	}
 	captures := make([]*capture[K, V], len(b.leads))
 	for i, m := range b.leads {
@@ -77,7 +83,9 @@ func (b *batch[K, V]) instead(m *member[K, V]) bool {
 
 // found finishes a key that need not be loaded.
 func (b *batch[K, V]) found(m *member[K, V], o *outcome[V]) {
-	b.end(m, o)
+	if m.ended = b.k.flights.Retire(m.f); !m.ended { // somebody joined
+		b.end(m, o)
+	}
 	if o.early || o.stale {
 		b.refresh(m.r.key, m.r.hash)
 	}

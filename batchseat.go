@@ -3,6 +3,7 @@ package larder
 import (
 	"fmt"
 	"slices"
+	"unsafe"
 
 	"github.com/larder-go/larder/internal/flight"
 )
@@ -11,8 +12,8 @@ import (
 // a batch are found and need no more than this; what a load takes in addition
 // is in [member].
 type seat[K comparable, V any] struct {
-	own    flight.Flight[K, guard, outcome[V]]
-	f      *flight.Flight[K, guard, outcome[V]] // own, or that of a refresh
+	own    flight.Flight[K, guard, outcome[V]]  // first: see board
+	f      *flight.Flight[K, guard, outcome[V]] // own, or that of a refresh; nil: another flight was joined
 	entry  string                               // remote key
 	ticket liveTicket
 	needs  *needs
@@ -75,7 +76,7 @@ func (n *needs) complete(gens *ensuring) {
 	}
 }
 
-// enlist joins or leads the flight of a key that is not in memory.
+// enlist gives a key that is not in memory a seat.
 func (b *batch[K, V]) enlist(key K, hash uint64) {
 	k := b.k
 	if need := min(b.left+1, batchKeys); len(b.seats) == 0 && cap(b.seats) < need {
@@ -89,21 +90,22 @@ func (b *batch[K, V]) enlist(key K, hash uint64) {
 	if b.heats && diceOf(b.config.began).of(hash).one(crowdOneIn) {
 		k.heated(key, hash, 1<<crowdOneIn)
 	}
-	s.ticket = k.board.Issue(s.entry)
-	f, place, leads := k.flights.Join(key, hash, func() *flight.Flight[K, guard, outcome[V]] {
-		return s.own.Begin(guard{entry: s.ticket, deps: s.needs.tickets})
-	})
-	s.f = f
-	if leads {
-		b.seats = b.seats[:len(b.seats)+1]
-		return
+	s.ticket, s.f = k.board.Issue(s.entry), &s.own
+	g := b.flights.Add(s.f, key, hash)
+	g.entry, g.deps = s.ticket, s.needs.tickets
+	b.seats = b.seats[:len(b.seats)+1]
+}
+
+// board leads the flights of all seats, or joins those that others lead.
+func (b *batch[K, V]) board() {
+	for _, met := range b.k.flights.JoinAll(&b.flights) {
+		b.k.stats.localWaits.Add()
+		s := (*seat[K, V])(unsafe.Pointer(met.Own)) // sound: b adds only what its seats begin with
+		m := b.present(s)
+		b.rest = b.rest[1:]
+		m.f, m.place, s.f = met.Other, met.Place, nil
+		b.joins = append(b.joins, m)
 	}
-	k.stats.localWaits.Add()
-	m := b.present(s)
-	m.place = place
-	b.rest = b.rest[1:]
-	b.joins = append(b.joins, m)
-	*s = seat[K, V]{}
 }
 
 // reserve sets what entry a seat is for and what that depends on.
@@ -234,5 +236,5 @@ func (b *batch[K, V]) letGo() {
 	clear(b.leads)
 	clear(b.joins)
 	b.leads, b.joins, b.known = b.leads[:0], b.joins[:0], false
-	b.names, b.needs, b.stripes = nil, nil, nil
+	b.names, b.needs, b.stripes, b.flights = nil, nil, nil, flight.Batch[K, guard, outcome[V]]{}
 }

@@ -49,7 +49,7 @@ func (k *Keyspace[K, V]) lookAll(ctx context.Context, seats []seat[K, V], token 
 	gens := ensuring{cache: c}
 	for i := range seats {
 		s := &seats[i]
-		if s.asked = s.mayAsk(c, a, token); !s.asked {
+		if s.asked = s.f != nil && s.mayAsk(c, a, token); !s.asked {
 			continue
 		}
 		if !s.needs.looked {

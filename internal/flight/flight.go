@@ -29,6 +29,7 @@ const (
 // methods may be called concurrently.
 type Group[K comparable, G Guard, R any] struct {
 	shards [shards]shard[K, G, R]
+	nobody crew[R] // that of retired flights: it has no members
 }
 
 // shard is a hash table whose chains run through the flights themselves: to
@@ -46,6 +47,7 @@ type Flight[K comparable, G Guard, R any] struct {
 	key   K
 	hash  uint64
 	next  *Flight[K, G, R] // guarded by the shard's lock, like membership in it
+	mate  *Flight[K, G, R] // in a [Batch]
 	guard G
 
 	proofs atomic.Int64            // proving requests sent so far
@@ -85,26 +87,54 @@ func (g *Group[K, G, R]) Join(key K, hash uint64, begin func() *Flight[K, G, R])
 	s := &g.shards[hash%shards]
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.n >= 2*len(s.chains) {
-		s.grow()
+	if f, place = s.enter(key, hash); f != nil {
+		return f, place, false
 	}
-	chain := s.chain(hash)
-	for at := chain; *at != nil; at = &(*at).next {
-		if f = *at; f.hash != hash || f.key != key {
+	f = begin()
+	f.key, f.hash = key, hash
+	s.add(f)
+	return f, 0, true
+}
+
+// enter makes the caller a member of the flight of key that is under way and
+// live. One that is not gives up its place to the flight that will be added.
+func (s *shard[K, G, R]) enter(key K, hash uint64) (f *Flight[K, G, R], place int) {
+	if s.n == 0 {
+		return nil, 0
+	}
+	for f = *s.chain(hash); f != nil; f = f.next {
+		if f.hash != hash || f.key != key {
 			continue
 		}
 		if place, ok := f.enter(); ok {
-			return f, place, false
+			return f, place
 		}
-		*at, f.next = f.next, nil // displaced by the new one
-		s.n--
-		break
+		s.remove(f)
+		return nil, 0
 	}
-	f = begin()
-	f.key, f.hash, f.next = key, hash, *chain
-	*chain = f
+	return nil, 0
+}
+
+func (s *shard[K, G, R]) add(f *Flight[K, G, R]) {
+	if s.n >= 2*len(s.chains) {
+		s.grow()
+	}
+	chain := s.chain(f.hash)
+	f.next, *chain = *chain, f
 	s.n++
-	return f, 0, true
+}
+
+func (s *shard[K, G, R]) remove(f *Flight[K, G, R]) {
+	if s.n == 0 {
+		return
+	}
+	for at := s.chain(f.hash); *at != nil; at = &(*at).next {
+		if *at == f {
+			*at, f.next = f.next, nil
+			s.n--
+			return
+		}
+	}
 }
 
 // chain returns where the flights of hash begin.
@@ -131,16 +161,9 @@ func (g *Group[K, G, R]) Remove(f *Flight[K, G, R]) (shared bool) {
 	s := &g.shards[f.hash%shards]
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if len(s.chains) > 0 {
-		for at := s.chain(f.hash); *at != nil; at = &(*at).next {
-			if *at == f {
-				*at, f.next = f.next, nil
-				s.n--
-				break
-			}
-		}
-	}
-	return f.crew.Load() != nil
+	s.remove(f)
+	c := f.crew.Load()
+	return c != nil && c != &g.nobody
 }
 
 // Len returns how many flights can be found.
