@@ -181,15 +181,16 @@ func (b *batch[K, V]) entryKey(key K) (string, error) {
 	return textOf(names[start:]), nil
 }
 
-// next returns a member that is as new. It is the same until that leaves rest.
+// next returns a member that is new, or that was of a key which a look settled:
+// of that only its request, look and outcome are left, for others to be put in
+// their place. It is the same until it leaves rest.
 func (b *batch[K, V]) next() *member[K, V] {
 	if len(b.rest) == 0 {
 		b.chunk = min(max(8*b.chunk, 1), 32)
 		b.rest = make([]member[K, V], b.chunk)
 	}
 	m := &b.rest[0]
-	*m = member[K, V]{}
-	m.r, m.l = &m.req, &m.seen
+	m.candidate, m.ended = candidate[K, V]{r: &m.req, l: &m.seen}, false
 	return m
 }
 
@@ -218,6 +219,7 @@ func (b *batch[K, V]) present(s *seat[K, V]) *member[K, V] {
 
 // keep takes the next member for a flight that a look did not settle.
 func (b *batch[K, V]) keep(m *member[K, V]) {
+	m.o = outcome[V]{}
 	b.rest = b.rest[1:]
 	b.leads = append(b.leads, m)
 }

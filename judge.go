@@ -34,7 +34,7 @@ func (k *Keyspace[K, V]) judge(ctx context.Context, r *request[K, V], l *look, f
 		return k.judgeForeign(r, l, found)
 	}
 	e := &l.entry
-	*e = frame.Entry{Pairs: l.pairs[:0]}
+	e.Pairs = l.pairs[:0]
 	if err := frame.Parse(l.reply.Data, e); err != nil {
 		k.stats.corrupt.Add()
 		return verdictOutdated
@@ -137,8 +137,9 @@ func (k *Keyspace[K, V]) accept(r *request[K, V], l *look, e *frame.Entry, found
 	if fit != fitting {
 		return l.unusable(fit, e)
 	}
-	*found = outcome[V]{value: value, negative: e.Negative, source: sourceRemote, shared: true,
-		evidence: l.least, proof: l.proof, learned: r.learned(l.gens)}
+	*found = outcome[V]{} // a literal with values would be made elsewhere, then copied
+	found.value, found.negative, found.source, found.shared = value, e.Negative, sourceRemote, true
+	found.evidence, found.proof, found.learned = l.least, l.proof, r.learned(l.gens)
 	if k.cache.watched() {
 		k.tellEntry(EventHit, r.key, "", 0)
 	}

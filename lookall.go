@@ -46,6 +46,7 @@ func (k *Keyspace[K, V]) lookAll(ctx context.Context, seats []seat[K, V], token 
 		return a
 	}
 	a.sent = clock.Now()
+	a.ops = slices.Grow(a.ops, len(seats))
 	gens := ensuring{cache: c}
 	for i := range seats {
 		s := &seats[i]
@@ -58,8 +59,7 @@ func (k *Keyspace[K, V]) lookAll(ctx context.Context, seats []seat[K, V], token 
 		if !s.needs.proven { // the order of requests says nothing about copies
 			s.proof = s.f.Prove()
 		}
-		s.at = len(a.ops)
-		a.ops = append(a.ops, Op{Kind: OpGet, Key: s.entry})
+		s.at = a.ask(s.entry)
 	}
 	if len(a.ops) > 0 {
 		a.send(ctx, c, &gens)
@@ -78,6 +78,15 @@ func (k *Keyspace[K, V]) lookAll(ctx context.Context, seats []seat[K, V], token 
 		return deps
 	}}
 	return a
+}
+
+// ask adds the reading of key and returns which operation that is. There must be
+// room for it, where all is zero: an [OpGet] has no more than its key.
+func (a *answers) ask(key string) (at int) {
+	at = len(a.ops)
+	a.ops = a.ops[:at+1]
+	a.ops[at].Key = key
+	return at
 }
 
 // mayAsk reports whether Redis can be asked about the seat; see [Keyspace.look]
@@ -118,16 +127,18 @@ func (a *answers) covers(c *Cache, e *Epoch) bool {
 	return a.intact
 }
 
-// tell sets l, which is zero, to what was found for the seat.
+// tell sets l to what was found for the seat. Of an earlier look only what was
+// judged is left there, which judge replaces.
 func (s *seat[K, V]) tell(l *look, c *Cache, a *answers) {
-	l.ticket, l.pending, l.epoch = s.ticket, s.pending, s.epoch
 	if !s.asked {
+		*l = look{ticket: s.ticket, pending: s.pending, epoch: s.epoch}
 		if !s.pending {
 			l.err = ErrUnavailable
 		}
 		return
 	}
 	n := s.needs
+	l.ticket, l.pending, l.epoch = s.ticket, false, s.epoch
 	l.sent, l.least, l.proof, l.back, l.second = a.sent, a.sent, s.proof, a.back, a.second
 	if n.proven {
 		l.least = min(a.sent, n.least)
