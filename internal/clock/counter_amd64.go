@@ -21,7 +21,8 @@ const clockSource = "/sys/devices/system/clocksource/clocksource0/current_clocks
 
 // counterTrusted reports whether the system's clock is the counter. Linux makes
 // it so only where the counter is of one rate, never stops and is the same on all
-// processors (its Documentation/virt/kvm/x86/timekeeping.rst), and looks after it.
+// processors, and looks after it. What counters may lack is in its
+// Documentation/virt/kvm/x86/timekeeping.rst.
 func counterTrusted() bool {
 	source, err := os.ReadFile(clockSource)
 	return err == nil && string(bytes.TrimSpace(source)) == "tsc"
