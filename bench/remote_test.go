@@ -133,7 +133,8 @@ func BenchmarkDecode(b *testing.B) {
 func BenchmarkGetMany(b *testing.B) {
 	s := startRedis(b)
 	keys := names(100)
-	for _, o := range append(append([]Opener{}, Clients[0], Clients[2]), RemoteStores...) {
+	pipelined := Opener{"rueidis-pipelined", openRueidisPipelined}
+	for _, o := range append([]Opener{Clients[0], pipelined, Clients[2]}, RemoteStores...) {
 		store, closeStore := openStore(b, o, Config{Addr: s.Addr(), Load: ofSize(100)})
 		flush(b, s)
 		warm(b, store, keys)

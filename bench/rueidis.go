@@ -27,6 +27,12 @@ func openRueidisTuned(c Config) (Store, error) {
 		AlwaysPipelining: true, MaxFlushDelay: 20 * time.Microsecond}, false)
 }
 
+// openRueidisPipelined sends every request by the goroutines that serve the
+// connection, as one must on which the server pushes, and not by the caller's.
+func openRueidisPipelined(c Config) (Store, error) {
+	return newRueidis(c, rueidis.ClientOption{DisableCache: true, AlwaysPipelining: true}, false)
+}
+
 // openRueidisTracking has the client's own cache in memory, invalidated by the
 // server.
 func openRueidisTracking(c Config) (Store, error) {

@@ -32,7 +32,7 @@ var tables = []tableSpec{
 	{bench: "RedisHit", title: "Redis hit, 1 KiB, time for each", only: "value=1024B", units: []string{"ns/op|ns"}, ratio: true},
 	{bench: "Decode", title: "Redis hit and decoding of 580 bytes", units: []string{"ns/op|ns", "cpu-ns/op|CPU ns", "allocs/op|allocations"}},
 	{bench: "GetMany", title: "100 keys at once", units: []string{"ns/op|ns", "allocs/op|allocations"}, ratio: true,
-		note: "`rueidis` and `go-redis` are a bare MGET, `one-by-one` is 100 GETs."},
+		note: "`rueidis` and `go-redis` are a bare MGET, written and read by the caller's goroutine; `rueidis-pipelined` leaves that to the goroutines that serve the connection, as one must on which the server pushes. `one-by-one` is 100 GETs."},
 	{bench: "Miss", title: "Miss: look, load, store", units: []string{"ns/op|ns"}, ratio: true,
 		note: "The source answers at once. Larder takes a lease first and stores only under it; `naive` is GET and SET."},
 	{bench: "Stampede", title: "Stampede", units: []string{"loads/op|loads", "p50-ms|p50 ms", "p99-ms|p99 ms", "second-load-ms|second load after ms"},

@@ -55,6 +55,7 @@ var targets = []target{
 		return plain("allocs/op", "Decode/cache=larder/goroutines=1-2")(m) - plain("allocs/op", "Decode/cache=rueidis-json/goroutines=1-2")(m)
 	}, 2, false},
 	{"100 keys at once / bare MGET", over("ns/op", "GetMany/cache=larder-2", "GetMany/cache=rueidis-2"), 1.15, false},
+	{"the same / MGET by a connection that takes pushes", over("ns/op", "GetMany/cache=larder-2", "GetMany/cache=rueidis-pipelined-2"), 1.15, false},
 	{"stampede: loads", plain("loads/op", "Stampede/cache=larder/killed=no-2"), 1, false},
 	{"stampede: p99, ms, of a load of 100", plain("p99-ms", "Stampede/cache=larder/killed=no-2"), 110, false},
 	{"stampede, loader killed: loads", plain("loads/op", "Stampede/cache=larder/killed=yes-2"), 2, false},

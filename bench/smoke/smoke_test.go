@@ -5,6 +5,7 @@ package smoke
 import (
 	"context"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"os"
 	"slices"
@@ -16,6 +17,7 @@ import (
 	"github.com/maypok86/otter/v2"
 
 	"github.com/larder-go/larder"
+	"github.com/larder-go/larder/internal/clock"
 	"github.com/larder-go/larder/lardertest"
 )
 
@@ -23,7 +25,7 @@ const (
 	ratioFile = "../results/ratio"
 	worse     = 1.30 // than recorded
 	rounds    = 15
-	attempts  = 6
+	attempts  = 20
 	draws     = 1 << 16 // reads of a round
 )
 
@@ -54,27 +56,46 @@ func TestMemoryHitAllocatesNothing(t *testing.T) {
 
 // TestMemoryHitKeepsItsRatio compares medians of rounds in turn. Who else runs on
 // the machine disturbs some rounds, seldom all of several attempts; a hit that
-// has become slower is slower in each.
+// has become slower is slower in each. Hits read the clock, as on any machine; by
+// the counter, where the system trusts it, they must be faster than that.
 func TestMemoryHitKeepsItsRatio(t *testing.T) {
 	keys := zipf()
 	ours, theirs := larderSide(t, "int64", keys), otterSide(t, keys)
-	best := 0.0
-	for range attempts {
-		if ratio := compare(t, ours, theirs); best == 0 || ratio < best {
-			best = ratio
-		}
-		if limit := recorded(t) * worse; best <= limit && os.Getenv("LARDER_RECORD_RATIO") == "" {
-			t.Logf("a memory hit takes %.2f × otter's time, at most %.2f", best, limit)
-			return
-		}
+	record := os.Getenv("LARDER_RECORD_RATIO") != ""
+	limit := recorded(t) * worse
+	if record {
+		limit = 0
 	}
-	if os.Getenv("LARDER_RECORD_RATIO") != "" {
+	best := reach(t, ours, theirs, limit)
+	switch {
+	case record:
 		if err := os.WriteFile(ratioFile, fmt.Appendf(nil, "%.3f\n", best), 0o644); err != nil {
 			t.Fatal(err)
 		}
+	case best > limit:
+		t.Errorf("a memory hit takes %.2f × otter's time, %.2f was recorded", best, recorded(t))
+	default:
+		t.Logf("a memory hit takes %.2f × otter's time, at most %.2f", best, limit)
+	}
+	if !clock.UseCounter(true) {
+		t.Log("the system does not trust the processor's counter")
 		return
 	}
-	t.Errorf("a memory hit takes %.2f × otter's time, %.2f was recorded", best, recorded(t))
+	defer clock.UseCounter(false)
+	if counted := reach(t, ours, theirs, 0.9*best); counted > 0.9*best {
+		t.Errorf("by the counter a memory hit takes %.2f × otter's time, by the clock %.2f", counted, best)
+	} else {
+		t.Logf("by the counter %.2f", counted)
+	}
+}
+
+// reach returns the ratio of the first attempt that is within limit, or the best.
+func reach(t *testing.T, ours, theirs side, limit float64) float64 {
+	best := math.Inf(1)
+	for n := 0; n < attempts && best > limit; n++ {
+		best = min(best, compare(t, ours, theirs))
+	}
+	return best
 }
 
 // BenchmarkMemoryHit is what scripts/bench counts instructions of.
