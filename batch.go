@@ -108,7 +108,7 @@ func (b *batch[K, V]) get(ctx context.Context, keys []K, opts []ReadOption) (map
 	b.flush(ctx)
 	finished = true
 	if hits > 0 {
-		k.stats.memoryHits.AddN(uint64(now), uint64(hits))
+		k.stats.memoryHits.AddN(uint64(hits))
 	}
 	if slow > 0 {
 		k.stats.slowReads.ObserveN(elapsed(now), uint64(slow))

@@ -27,7 +27,7 @@ func (k *Keyspace[K, V]) Get(ctx context.Context, key K, load Loader[K, V], opts
 	hash := k.hash(key)
 	e, now := k.recall(key, hash, opts)
 	if e != nil {
-		k.stats.memoryHits.Add(hash)
+		k.stats.memoryHits.Add()
 		if k.auditor != nil && !e.negative {
 			k.audit(key, e.value, now)
 		}

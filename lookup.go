@@ -17,7 +17,7 @@ func (k *Keyspace[K, V]) Lookup(ctx context.Context, key K, opts ...ReadOption) 
 	hash := k.hash(key)
 	e, now := k.recall(key, hash, opts)
 	if e != nil {
-		k.stats.memoryHits.Add(hash)
+		k.stats.memoryHits.Add()
 		return k.hand(e.value, e.negative)
 	}
 	config := k.readConfig(now, opts)

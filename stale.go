@@ -66,7 +66,7 @@ func (k *Keyspace[K, V]) refreshDue(e *entry[K, V], now int64) bool {
 func (k *Keyspace[K, V]) settleLate(e *entry[K, V], now int64) (V, error) {
 	switch {
 	case now < e.late().soft:
-		k.stats.memoryHits.Add(k.hash(e.key))
+		k.stats.memoryHits.Add()
 	case e.late().failing.Load():
 		k.stats.count(sourceStaleFailed)
 	default:

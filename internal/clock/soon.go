@@ -21,9 +21,11 @@ const early = 1000
 // meets a replacement has a later time for an earlier cycle, which errs towards
 // the future.
 var mark struct {
+	_      [64]byte // a cache line of its own: every hit reads it
 	mu     sync.Mutex
 	now    atomic.Int64
 	cycles atomic.Uint64
+	_      [64]byte
 }
 
 // counting says that the processor's counter may be used.

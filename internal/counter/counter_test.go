@@ -5,14 +5,47 @@ import (
 	"testing"
 )
 
+// TestLines holds that a goroutine which counts again and again writes to one line,
+// and that goroutines together write to several.
+func TestLines(t *testing.T) {
+	lines := func(c *Counter) (n int) {
+		for i := range c.cells {
+			if c.cells[i].n.Load() > 0 {
+				n++
+			}
+		}
+		return n
+	}
+	var alone, together Counter
+	var wg sync.WaitGroup
+	for i := range 64 {
+		wg.Go(func() {
+			for range 1000 {
+				together.Add()
+				if i == 0 {
+					alone.Add()
+				}
+			}
+		})
+	}
+	wg.Wait()
+	if n := lines(&alone); n != 1 {
+		t.Errorf("one goroutine counted in %d lines", n)
+	}
+	if n := lines(&together); n < 2 {
+		t.Errorf("64 goroutines counted in %d lines", n)
+	}
+}
+
 // TestSum holds that no event is lost, however they are spread.
 func TestSum(t *testing.T) {
 	var c Counter
 	var wg sync.WaitGroup
-	for i := range 16 {
+	for range 16 {
 		wg.Go(func() {
-			for n := range uint64(1000) {
-				c.Add(n * uint64(i))
+			for range 500 {
+				c.Add()
+				c.AddN(1)
 			}
 		})
 	}
