@@ -102,7 +102,7 @@ func (b *batch[K, V]) board() {
 		b.k.stats.localWaits.Add()
 		s := (*seat[K, V])(unsafe.Pointer(met.Own)) // sound: b adds only what its seats begin with
 		m := b.present(s)
-		b.rest = b.rest[1:]
+		b.use(m)
 		m.f, m.place, s.f = met.Other, met.Place, nil
 		b.joins = append(b.joins, m)
 	}
@@ -217,10 +217,15 @@ func (b *batch[K, V]) present(s *seat[K, V]) *member[K, V] {
 	return m
 }
 
-// keep takes the next member for a flight that a look did not settle.
-func (b *batch[K, V]) keep(m *member[K, V]) {
+// use takes m, the next member, for a flight that no look settles.
+func (b *batch[K, V]) use(m *member[K, V]) {
 	m.o = outcome[V]{}
 	b.rest = b.rest[1:]
+}
+
+// keep uses m for a flight that a look did not settle.
+func (b *batch[K, V]) keep(m *member[K, V]) {
+	b.use(m)
 	b.leads = append(b.leads, m)
 }
 

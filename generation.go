@@ -58,11 +58,13 @@ func (gs *generations) read(ctx context.Context, keys []string, gens []*generati
 	a := answersPool.Get().(*answers)
 	defer a.giveBack()
 	e := ensuring{cache: gs.cache, ops: a.ops, drafts: a.drafts}
-	if e.reread(keys); e.err != nil {
+	e.reread(keys)
+	a.ops, a.drafts = e.ops, e.drafts
+	if e.err != nil {
 		return Reply{Err: e.err}
 	}
-	n := len(e.ops)
-	if a.ops, a.drafts = e.ops, e.drafts; entry != "" {
+	n := len(a.ops)
+	if entry != "" {
 		a.ops = append(a.ops, Op{Kind: OpGet, Key: entry})
 	}
 	a.replies = slices.Grow(a.replies, len(a.ops))[:len(a.ops)]

@@ -28,6 +28,8 @@ func TestHitsEndWithTheirTime(t *testing.T) {
 	var wg sync.WaitGroup
 	for i := range int64(4) {
 		wg.Go(func() {
+			pauses := time.NewTicker(time.Duration(i+1) * 7 * time.Millisecond)
+			defer pauses.Stop()
 			for n := 0; ; n++ {
 				start := time.Now()
 				born, err := births.Get(t.Context(), i%3, load)
@@ -38,7 +40,7 @@ func TestHitsEndWithTheirTime(t *testing.T) {
 					return
 				}
 				if n%50_000 == 0 {
-					time.Sleep(time.Duration(i+1) * 7 * time.Millisecond)
+					<-pauses.C
 				}
 			}
 		})

@@ -95,9 +95,7 @@ func (q *coalescer) join(r *queuedRead) (pass bool) {
 		return true
 	}
 	q.queue = append(q.queue, r)
-	if now := clock.Now(); q.commands < maxCommands && now-q.last >= spacing {
-		q.lead(now)
-	}
+	q.leadIfDue()
 	return false
 }
 
@@ -107,17 +105,18 @@ func (q *coalescer) passOn(n int) {
 	defer q.mu.Unlock()
 	q.commands--
 	q.reads -= n
-	if len(q.queue) == 0 {
-		return
-	}
-	if now := clock.Now(); q.commands == 0 || q.reads < freeReads || now-q.last >= spacing {
-		q.lead(now)
+	if len(q.queue) > 0 {
+		q.leadIfDue()
 	}
 }
 
-// lead lets one of those who wait send the next command: the one whose context
-// ends last, as no other may wait so long.
-func (q *coalescer) lead(now int64) {
+// leadIfDue lets one of those who wait send the next command, if it is time for
+// one: the one whose context ends last, as no other may wait so long.
+func (q *coalescer) leadIfDue() {
+	now := clock.Now()
+	if q.reads >= freeReads && (q.commands >= maxCommands || now-q.last < spacing) {
+		return
+	}
 	last := 0
 	for i := range q.queue {
 		if endsLater(q.queue[i].ctx, q.queue[last].ctx) {

@@ -137,6 +137,7 @@ func TestWhenCommandsAreSent(t *testing.T) {
 	}{
 		{"many others, a moment ago", &coalescer{commands: 3, reads: freeReads + 9, last: young}, 9, false},
 		{"many others, some time ago", &coalescer{commands: 3, reads: freeReads + 9, last: old}, 9, true},
+		{"many others, by many commands", &coalescer{commands: maxCommands + 1, reads: freeReads + 9, last: old}, 9, false},
 		{"few others", &coalescer{commands: 3, reads: freeReads + 8, last: young}, 9, true},
 		{"no others", &coalescer{commands: 1, reads: 500, last: young}, 500, true},
 	} {

@@ -6,7 +6,10 @@ import (
 	"unsafe"
 )
 
-const stripes = 32 // a power of two
+const (
+	stripeBits = 5
+	stripes    = 1 << stripeBits
+)
 
 // Counter is a sum spread over several cache lines. The zero value is ready;
 // a Counter must not be copied after first use.
@@ -29,7 +32,7 @@ func (c *Counter) Add() { c.AddN(1) }
 func (c *Counter) AddN(n uint64) {
 	var here byte
 	stack := uint64(uintptr(unsafe.Pointer(&here))) >> 11 // the least that lies between two stacks
-	c.cells[stack*0x9E3779B97F4A7C15>>59].n.Add(n)
+	c.cells[stack*0x9E3779B97F4A7C15>>(64-stripeBits)].n.Add(n)
 }
 
 // Load returns the sum. Additions that run at the same time may be missing.

@@ -23,9 +23,8 @@ type Met[K comparable, G Guard, R any] struct {
 	Place      int
 }
 
-// JoinAll is [Group.Join] for all flights of b. It returns those that are not
-// led.
-func (g *Group[K, G, R]) JoinAll(b *Batch[K, G, R]) (met []Met[K, G, R]) {
+// each calls do with every flight of b under the lock of its shard.
+func (g *Group[K, G, R]) each(b *Batch[K, G, R], do func(*shard[K, G, R], *Flight[K, G, R])) {
 	for i, f := range b.first {
 		if f == nil {
 			continue
@@ -33,14 +32,22 @@ func (g *Group[K, G, R]) JoinAll(b *Batch[K, G, R]) (met []Met[K, G, R]) {
 		s := &g.shards[i]
 		s.mu.Lock()
 		for ; f != nil; f = f.mate {
-			if other, place := s.enter(f.key, f.hash); other != nil {
-				met = append(met, Met[K, G, R]{f, other, place})
-			} else {
-				s.add(f)
-			}
+			do(s, f)
 		}
 		s.mu.Unlock()
 	}
+}
+
+// JoinAll is [Group.Join] for all flights of b. It returns those that are not
+// led.
+func (g *Group[K, G, R]) JoinAll(b *Batch[K, G, R]) (met []Met[K, G, R]) {
+	g.each(b, func(s *shard[K, G, R], f *Flight[K, G, R]) {
+		if other, place := s.enter(f.key, f.hash); other != nil {
+			met = append(met, Met[K, G, R]{f, other, place})
+		} else {
+			s.add(f)
+		}
+	})
 	return met
 }
 
@@ -53,17 +60,9 @@ func (g *Group[K, G, R]) Retire(f *Flight[K, G, R]) bool {
 
 // RemoveRetired removes those flights of b that are retired.
 func (g *Group[K, G, R]) RemoveRetired(b *Batch[K, G, R]) {
-	for i, f := range b.first {
-		if f == nil {
-			continue
+	g.each(b, func(s *shard[K, G, R], f *Flight[K, G, R]) {
+		if f.crew.Load() == &g.nobody {
+			s.remove(f)
 		}
-		s := &g.shards[i]
-		s.mu.Lock()
-		for ; f != nil; f = f.mate {
-			if f.crew.Load() == &g.nobody {
-				s.remove(f)
-			}
-		}
-		s.mu.Unlock()
-	}
+	})
 }

@@ -2,11 +2,11 @@ package flight
 
 import (
 	"math/rand/v2"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
-	"time"
 )
 
 // joinAll lets a batch join keys, each its own hash.
@@ -116,7 +116,7 @@ func TestRandomBatches(t *testing.T) {
 					if i%2 == 0 {
 						f, _, leads := join(&g, random.IntN(keys))
 						if leads {
-							time.Sleep(time.Duration(random.IntN(1000)))
+							giveWay(random.IntN(5))
 							end(f)
 						}
 						check(f)
@@ -127,7 +127,7 @@ func TestRandomBatches(t *testing.T) {
 					for _, m := range met {
 						others[m.Own] = true
 					}
-					time.Sleep(time.Duration(random.IntN(1000)))
+					giveWay(random.IntN(5))
 					for _, f := range flights {
 						if !others[f] && !g.Retire(f) {
 							end(f)
@@ -145,4 +145,11 @@ func TestRandomBatches(t *testing.T) {
 			t.Errorf("%d flights left", g.Len())
 		}
 	})
+}
+
+// giveWay lets others run n times.
+func giveWay(n int) {
+	for range n {
+		runtime.Gosched()
+	}
 }
