@@ -50,14 +50,11 @@ type batch[K comparable, V any] struct {
 	counts [sources]uint64 // answers that the keyspace has not counted yet
 	left   int             // how many keys may still need a seat
 
-	seats      []seat[K, V]                       // keys that are under way
-	flights    flight.Batch[K, guard, outcome[V]] // of seats
-	leads      []*member[K, V]                    // of these, whom Redis has no value for
-	joins      []*member[K, V]                    // keys whose flights others lead
-	refreshing []*member[K, V]                    // of values that were served stale
-
-	known  bool // somebody else may know a flight of seats
-	loaded bool // there were leads or joins
+	seats      []seat[K, V]    // keys that are under way
+	leads      []*member[K, V] // of these, who are not settled by a look
+	joins      []*member[K, V] // likewise, but others lead their flights
+	refreshing []*member[K, V] // of values that were served stale
+	loaded     bool            // there were leads or joins
 
 	names   []byte            // the entries of seats
 	needs   *needs            // of the last seat
@@ -124,10 +121,11 @@ func (b *batch[K, V]) get(ctx context.Context, keys []K, opts []ReadOption) (map
 
 // flush finishes the keys that are under way.
 func (b *batch[K, V]) flush(ctx context.Context) {
-	waits, cancel := b.k.waitContext(ctx)
-	defer cancel()
-	b.board()
-	b.runTraced(waits)
+	if len(b.seats) > 0 {
+		waits, cancel := b.k.waitContext(ctx)
+		defer cancel()
+		b.runTraced(waits)
+	}
 	b.k.launch(ctx, b.refreshing, b.load)
 	b.refreshing = nil
 }
@@ -154,7 +152,8 @@ type member[K comparable, V any] struct {
 	candidate[K, V]
 	req   request[K, V]
 	seen  look
-	f     *flight.Flight[K, guard, outcome[V]]
+	own   flight.Flight[K, guard, outcome[V]]
+	f     *flight.Flight[K, guard, outcome[V]] // own, or another that was joined at place
 	place int
 	o     outcome[V]
 	ended bool
@@ -175,16 +174,11 @@ func (b *batch[K, V]) fail(key K, err error) {
 	b.failed = append(b.failed, KeyError{Key: key, Err: err})
 }
 
-// run looks, acquires, loads and fills for all flights the batch leads, then
-// waits for those of others.
+// run looks for all keys. Of those that are not settled by that it acquires, loads and
+// fills whose flights it leads, then waits for the flights of others.
 func (b *batch[K, V]) run(ctx context.Context) {
-	var waiting []*member[K, V]
-	if len(b.seats) > len(b.joins) {
-		var loading []*member[K, V]
-		loading, waiting = b.consult(ctx)
-		b.k.flights.RemoveRetired(&b.flights)
-		b.loadAll(ctx, loading)
-	}
+	loading, waiting := b.consult(ctx)
+	b.loadAll(ctx, loading)
 	b.finish(ctx, waiting, true)
 	b.finish(ctx, b.joins, false)
 	b.letGo()
@@ -193,9 +187,9 @@ func (b *batch[K, V]) run(ctx context.Context) {
 // quit gives up all flights of the batch.
 func (b *batch[K, V]) quit() {
 	b.tally()
-	for i := range b.seats {
-		if f := &b.seats[i].own; b.k.flights.Remove(f) {
-			f.Abandon()
+	for _, m := range b.leads {
+		if b.k.flights.Remove(m.f) {
+			m.f.Abandon()
 		}
 	}
 	for _, m := range b.joins {
@@ -205,10 +199,7 @@ func (b *batch[K, V]) quit() {
 
 // end publishes the outcome of a flight the batch leads, and removes it.
 func (b *batch[K, V]) end(m *member[K, V], o *outcome[V]) {
-	if b.k.flights.Remove(m.f) {
-		b.known = true
-		publish(m.f, *o)
-	}
+	b.k.endFlight(m.f, *o)
 	m.ended = true
 }
 

@@ -6,34 +6,30 @@ import (
 	"github.com/larder-go/larder/internal/clock"
 )
 
-// consult looks at all keys in one round trip and asks for the leases of those
-// that must be loaded in another. It returns who loads and who must wait.
+// consult looks at all keys in one round trip, and asks for the leases of those
+// that it leads and must load in another. It returns who loads and who must
+// wait.
+//
+// What Redis has needs no flight: a hit takes part in nothing that others could
+// wait for. Whoever finds nothing joins or leads before it asks for a lease, so a
+// key is loaded once as by [Keyspace.Get]; a value that came between its look and
+// its flight lets the lease be refused.
 func (b *batch[K, V]) consult(ctx context.Context) (loading, waiting []*member[K, V]) {
 	k := b.k
 	if k.cache.remote != nil && k.tiers == MemoryOnly {
 		return b.consultGenerations(ctx), nil
 	}
-	var missing []*candidate[K, V]
 	found := k.lookAll(ctx, b.seats, b.config.token)
 	defer found.giveBack()
 	for i := range b.seats {
 		s := &b.seats[i]
-		if s.f == nil {
-			continue
-		}
 		m := b.present(s)
 		s.tell(m.l, k.cache, found)
-		if b.weigh(ctx, m) {
-			m.r.unlearn(m.l)
-			missing = append(missing, &m.candidate)
-		}
-		if !m.ended {
-			b.keep(m)
+		if !b.settled(ctx, m) {
+			b.board(m, s)
 		}
 	}
-	if len(missing) > 0 {
-		_ = k.acquire(ctx, missing) // who left is noticed below
-	}
+	b.acquire(ctx)
 	for _, m := range b.leads {
 		switch {
 		case m.ended:
@@ -47,13 +43,33 @@ func (b *batch[K, V]) consult(ctx context.Context) (loading, waiting []*member[K
 	return loading, waiting
 }
 
+// acquire asks for the leases of all leads that have no permit.
+func (b *batch[K, V]) acquire(ctx context.Context) {
+	var missing []*candidate[K, V]
+	for _, m := range b.leads {
+		if m.p != nil {
+			continue
+		}
+		if m.why != verdictBusy {
+			if err := b.k.backedOff(m.r); err != nil {
+				b.found(m, &outcome[V]{err: err})
+				continue
+			}
+		}
+		m.r.unlearn(m.l)
+		missing = append(missing, &m.candidate)
+	}
+	if len(missing) > 0 {
+		_ = b.k.acquire(ctx, missing) // who left is noticed when it waits
+	}
+}
+
 // consultGenerations is consult for [MemoryOnly] keyspaces, where nobody waits
 // for another process.
 func (b *batch[K, V]) consultGenerations(ctx context.Context) (loading []*member[K, V]) {
 	for i := range b.seats {
-		if s := &b.seats[i]; s.f != nil {
-			b.keep(b.present(s))
-		}
+		s := &b.seats[i]
+		b.board(b.present(s), s)
 	}
 	captures := make([]*capture[K, V], len(b.leads))
 	for i, m := range b.leads {
@@ -81,11 +97,14 @@ func (b *batch[K, V]) instead(m *member[K, V]) bool {
 	return ok
 }
 
-// found finishes a key that need not be loaded.
+// found ends the flight of a key that need not be loaded.
 func (b *batch[K, V]) found(m *member[K, V], o *outcome[V]) {
-	if m.ended = b.k.flights.Retire(m.f); !m.ended { // somebody joined
-		b.end(m, o)
-	}
+	b.end(m, o)
+	b.settle(m, o)
+}
+
+// settle adds what was found for a key to the result.
+func (b *batch[K, V]) settle(m *member[K, V], o *outcome[V]) {
 	if o.early || o.stale {
 		b.refresh(m.r.key, m.r.hash)
 	}
@@ -97,49 +116,37 @@ func (b *batch[K, V]) found(m *member[K, V], o *outcome[V]) {
 	b.take(m, o)
 }
 
-// weigh judges what was found for a key and reports whether it must be
-// acquired.
-func (b *batch[K, V]) weigh(ctx context.Context, m *member[K, V]) bool {
+// settled judges what a look found for a key, and reports whether that is its
+// value. Otherwise m has a permit if no lease is needed.
+func (b *batch[K, V]) settled(ctx context.Context, m *member[K, V]) bool {
+	k := b.k
 	switch {
-	case b.k.cache.remote == nil:
-		m.p = b.k.plainPermit(m.r, bypassNone)
+	case k.cache.remote == nil:
+		m.p = k.plainPermit(m.r, bypassNone)
+		return false
 	case m.l.err != nil:
-		m.p = b.k.plainPermit(m.r, bypassError)
+		m.p = k.plainPermit(m.r, bypassError)
+		return false
 	case m.l.pending:
-		m.p = b.k.plainPermit(m.r, bypassPending)
-	default:
-		return b.weighLook(ctx, m)
-	}
-	return false
-}
-
-// weighLook is weigh for a look that succeeded.
-func (b *batch[K, V]) weighLook(ctx context.Context, m *member[K, V]) bool {
-	m.why = verdictAbsent
-	if anyHeld(m.l.gens) {
+		m.p = k.plainPermit(m.r, bypassPending)
+		return false
+	case anyHeld(m.l.gens):
 		m.why = verdictHeld
-	} else if m.l.reply.State == Present {
-		m.why = b.k.judge(ctx, m.r, m.l, &m.o)
+	case m.l.reply.State == Present:
+		m.why = k.judge(ctx, m.r, m.l, &m.o)
+	default:
+		m.why = verdictAbsent
 	}
 	switch m.why {
 	case verdictHit, verdictStale:
-		b.found(m, &m.o)
-		return false
-	case verdictHeld:
-		m.p = b.k.plainPermit(m.r, bypassHeld)
-		return false
-	case verdictError:
-		m.p = b.k.plainPermit(m.r, bypassError)
-		return false
-	case verdictUnfit:
-		m.p = b.k.asidePermit(m.r, m.l)
-		return false
-	case verdictBusy:
+		b.settle(m, &m.o)
 		return true
+	case verdictHeld:
+		m.p = k.plainPermit(m.r, bypassHeld)
+	case verdictError:
+		m.p = k.plainPermit(m.r, bypassError)
+	case verdictUnfit:
+		m.p = k.asidePermit(m.r, m.l)
 	}
-	if err := b.k.backedOff(m.r); err != nil {
-		b.found(m, &outcome[V]{err: err})
-		return false
-	}
-	return true
+	return false
 }

@@ -3,20 +3,20 @@ package larder
 import (
 	"fmt"
 	"slices"
-	"unsafe"
 
 	"github.com/larder-go/larder/internal/flight"
 )
 
 // seat is a key that is looked for in Redis together with others. Most keys of
-// a batch are found and need no more than this; what a load takes in addition
-// is in [member].
+// a batch are found and need no more than this; what a flight and a load take in
+// addition is in [member].
 type seat[K comparable, V any] struct {
-	own    flight.Flight[K, guard, outcome[V]]  // first: see board
-	f      *flight.Flight[K, guard, outcome[V]] // own, or that of a refresh; nil: another flight was joined
-	entry  string                               // remote key
+	key    K
+	hash   uint64
+	entry  string // remote key
 	ticket liveTicket
 	needs  *needs
+	f      *flight.Flight[K, guard, outcome[V]] // whom the look proves something; nil: nobody can have joined
 
 	asked   bool
 	pending bool // not asked, as an invalidation is not confirmed
@@ -90,22 +90,24 @@ func (b *batch[K, V]) enlist(key K, hash uint64) {
 	if b.heats && diceOf(b.config.began).of(hash).one(crowdOneIn) {
 		k.heated(key, hash, 1<<crowdOneIn)
 	}
-	s.ticket, s.f = k.board.Issue(s.entry), &s.own
-	g := b.flights.Add(s.f, key, hash)
-	g.entry, g.deps = s.ticket, s.needs.tickets
+	s.key, s.hash, s.ticket = key, hash, k.board.Issue(s.entry)
 	b.seats = b.seats[:len(b.seats)+1]
 }
 
-// board leads the flights of all seats, or joins those that others lead.
-func (b *batch[K, V]) board() {
-	for _, met := range b.k.flights.JoinAll(&b.flights) {
-		b.k.stats.localWaits.Add()
-		s := (*seat[K, V])(unsafe.Pointer(met.Own)) // sound: b adds only what its seats begin with
-		m := b.present(s)
-		b.use(m)
-		m.f, m.place, s.f = met.Other, met.Place, nil
-		b.joins = append(b.joins, m)
+// board leads the flight of m, the member of s, which no look settled, or joins
+// the one that somebody else leads. Its guard is as old as the look.
+func (b *batch[K, V]) board(m *member[K, V], s *seat[K, V]) {
+	b.use(m)
+	leads := false
+	m.f, m.place, leads = b.k.flights.Join(s.key, s.hash, func() *flight.Flight[K, guard, outcome[V]] {
+		return m.own.Begin(guard{entry: s.ticket, deps: s.needs.tickets})
+	})
+	if leads {
+		b.leads = append(b.leads, m)
+		return
 	}
+	b.k.stats.localWaits.Add()
+	b.joins = append(b.joins, m)
 }
 
 // reserve sets what entry a seat is for and what that depends on.
@@ -210,38 +212,25 @@ func (b *batch[K, V]) giveBack() {
 func (b *batch[K, V]) present(s *seat[K, V]) *member[K, V] {
 	m, n := b.next(), s.needs
 	r := m.r
-	r.key, r.hash = s.f.Key()
+	r.key, r.hash = s.key, s.hash
 	r.readConfig = b.config
 	r.entry, r.deps, r.tags, r.declared = s.entry, n.deps, n.tags, len(n.tags)
-	m.f = s.f
 	return m
 }
 
-// use takes m, the next member, for a flight that no look settles.
+// use takes m, the next member, for a key that no look settled.
 func (b *batch[K, V]) use(m *member[K, V]) {
 	m.o = outcome[V]{}
 	b.rest = b.rest[1:]
 }
 
-// keep uses m for a flight that a look did not settle.
-func (b *batch[K, V]) keep(m *member[K, V]) {
-	b.use(m)
-	b.leads = append(b.leads, m)
-}
-
-// letGo ends what was under way, so that the next keys find room. Whoever else
-// knows a flight of the seats keeps all of them.
+// letGo ends what was under way, so that the next keys find room.
 func (b *batch[K, V]) letGo() {
 	b.tally()
-	if b.known || len(b.leads) > 0 {
-		b.seats = nil
-	} else {
-		clear(b.seats)
-		b.seats = b.seats[:0]
-	}
 	b.loaded = b.loaded || len(b.leads)+len(b.joins) > 0
+	clear(b.seats)
 	clear(b.leads)
 	clear(b.joins)
-	b.leads, b.joins, b.known = b.leads[:0], b.joins[:0], false
-	b.names, b.needs, b.stripes, b.flights = nil, nil, nil, flight.Batch[K, guard, outcome[V]]{}
+	b.seats, b.leads, b.joins = b.seats[:0], b.leads[:0], b.joins[:0]
+	b.names, b.needs, b.stripes = nil, nil, nil
 }

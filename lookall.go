@@ -50,13 +50,13 @@ func (k *Keyspace[K, V]) lookAll(ctx context.Context, seats []seat[K, V], token 
 	gens := ensuring{cache: c}
 	for i := range seats {
 		s := &seats[i]
-		if s.asked = s.f != nil && s.mayAsk(c, a, token); !s.asked {
+		if s.asked = s.mayAsk(c, a, token); !s.asked {
 			continue
 		}
 		if !s.needs.looked {
 			s.needs.prove(&gens)
 		}
-		if !s.needs.proven { // the order of requests says nothing about copies
+		if s.f != nil && !s.needs.proven { // the order of requests says nothing about copies
 			s.proof = s.f.Prove()
 		}
 		s.at = a.ask(s.entry)

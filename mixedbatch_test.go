@@ -4,7 +4,6 @@ import (
 	"maps"
 	"math/rand/v2"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/larder-go/larder"
@@ -50,9 +49,9 @@ func TestGetManyOfAllKinds(t *testing.T) {
 	})
 }
 
-// A single that joins a batch is given what the batch finds, without a request
-// of its own, and the flights of a batch are gone when it returns.
-func TestSingleJoinsBatchThatFinds(t *testing.T) {
+// Batches of the same keys look at the same time: each takes one round trip, and none
+// waits for another or loads.
+func TestBatchesOfTheSameKeys(t *testing.T) {
 	remoteOnly := larder.KeyspaceOptions[string, int]{Tiers: larder.RemoteOnly}
 	inSetup(t, setup{nodes: 1, delay: time.Millisecond, spaces: remoteOnly}, func(r *rig) {
 		a := r.nodes[0]
@@ -62,30 +61,63 @@ func TestSingleJoinsBatchThatFinds(t *testing.T) {
 		a.plain.GetMany(r.ctx, keys, l.load)
 		l.took()
 		for range 3 { // the second uses the room of the first
-			trips := a.remote.Trips()
-			done := make(chan int)
-			go func() {
-				values, _ := a.plain.GetMany(r.ctx, keys, l.load)
-				done <- len(values)
-			}()
-			synctest.Wait()
-			seven, eight := a.begin("k7"), a.begin("k8")
-			if n := <-done; n != len(keys) {
-				t.Errorf("%d values", n)
+			trips, start := a.remote.Trips(), time.Now()
+			done := make(chan map[string]int)
+			for range 4 {
+				go func() {
+					values, _ := a.plain.GetMany(r.ctx, keys, l.load)
+					done <- values
+				}()
+			}
+			seven := a.begin("k7")
+			for range 4 {
+				if values := <-done; len(values) != len(keys) || values["k7"] != 1 {
+					t.Errorf("%v", values)
+				}
 			}
 			seven.brings(t, 1)
-			eight.brings(t, 0)
-			if n := a.remote.Trips() - trips; n != 1 {
-				t.Errorf("took %d round trips", n)
-			}
-			trips = a.remote.Trips()
-			a.get("k7")
-			if n := a.remote.Trips() - trips; n != 1 {
-				t.Errorf("a later read took %d round trips", n)
+			if n, took := a.remote.Trips()-trips, time.Since(start); n != 5 || took != 2*time.Millisecond {
+				t.Errorf("took %d round trips, %v", n, took)
 			}
 		}
-		if calls := l.took(); len(calls) != 0 {
-			t.Errorf("loads %v", calls)
+		if calls, s := l.took(), a.stats(); len(calls) != 0 || s.LocalWaits != 0 {
+			t.Errorf("loads %v, counted %+v", calls, s)
+		}
+	})
+}
+
+// doing is a codec of numbers that does something before it decodes the first.
+type doing struct {
+	larder.Codec[int]
+	once func()
+}
+
+func (d *doing) Decode(data []byte) (int, error) {
+	if do := d.once; do != nil {
+		d.once = nil
+		do()
+	}
+	return d.Codec.Decode(data)
+}
+
+// What comes to Redis between the look of a batch and its flights is not loaded
+// again:
+//
+//  1. a batch looks: k0 is there, k1 is not
+//  2. a Get loads and stores k1, and its flight ends
+//  3. the batch leads a flight of k1 and asks for a lease
+func TestBatchLedTooLate(t *testing.T) {
+	meanwhile := &doing{Codec: larder.JSON[int]()}
+	spaces := larder.KeyspaceOptions[string, int]{Tiers: larder.RemoteOnly, Codec: meanwhile}
+	inSetup(t, setup{nodes: 1, spaces: spaces}, func(r *rig) {
+		a := r.nodes[0]
+		l := &batches{src: r.src}
+		r.src.change("k1")
+		a.get("k0")
+		meanwhile.once = func() { a.expect("k1", 1) }
+		values, err := a.plain.GetMany(r.ctx, names(0, 2), l.load)
+		if calls := l.took(); err != nil || values["k1"] != 1 || len(values) != 2 || len(calls) != 0 {
+			t.Errorf("%v, %v, loads %v", values, err, calls)
 		}
 	})
 }

@@ -30,7 +30,7 @@ func (k *Keyspace[K, V]) Refresh(ctx context.Context, key K, load Loader[K, V]) 
 	if err := k.request(m.r, key, k.hash(key), k.readConfig(clock.Now(), nil)); err != nil {
 		return none, err
 	}
-	m.force, m.f = true, flight.New[K, guard, outcome[V]](guard{})
+	m.force, m.f = true, &m.own
 	if !k.cache.goRun(func() { k.refreshAll(context.WithoutCancel(ctx), []*member[K, V]{m}, oneByOne(load)) }) {
 		return none, ErrClosed
 	}
@@ -74,7 +74,7 @@ func (k *Keyspace[K, V]) openRefresh(key K, hash uint64) (m *member[K, V], leads
 		return nil, false
 	}
 	m.f, m.place, leads = k.refreshes.Join(key, hash, func() *flight.Flight[K, guard, outcome[V]] {
-		return flight.New[K, guard, outcome[V]](m.r.guard(k.cache))
+		return m.own.Begin(m.r.guard(k.cache))
 	})
 	return m, leads
 }

@@ -118,7 +118,7 @@ func (k *Keyspace[K, V]) waitLocally(ctx context.Context, f *flight.Flight[K, gu
 // runTraced is run within a span.
 func (b *batch[K, V]) runTraced(ctx context.Context) {
 	count := len(b.seats)
-	if count == 0 || b.k.cache.opts.Tracer == nil {
+	if b.k.cache.opts.Tracer == nil {
 		b.run(ctx)
 		return
 	}

@@ -43,9 +43,11 @@ func BenchmarkKeyspace(b *testing.B) {
 	b.Run("read=exact/goroutines=64", func(b *testing.B) {
 		spread(b, 64, func(i int) error { _, err := k.Get(ctx, keys[i%benchKeys], load, larder.Exact); return err })
 	})
-	b.Run("read=many/goroutines=1", func(b *testing.B) {
-		spread(b, 1, func(int) error { _, err := k.GetMany(ctx, keys[:100], loadMany); return err })
-	})
+	for _, n := range []int{1, 8} {
+		b.Run("read=many/goroutines="+strconv.Itoa(n), func(b *testing.B) {
+			spread(b, n, func(int) error { _, err := k.GetMany(ctx, keys[:100], loadMany); return err })
+		})
+	}
 	b.Run("read=miss/goroutines=1", func(b *testing.B) {
 		spread(b, 1, func(int) error {
 			_, err := k.Get(ctx, "new"+strconv.FormatInt(next.Add(1), 10), load)

@@ -29,7 +29,6 @@ const (
 // methods may be called concurrently.
 type Group[K comparable, G Guard, R any] struct {
 	shards [shards]shard[K, G, R]
-	nobody crew[R] // that of retired flights: it has no members
 }
 
 // shard is a hash table whose chains run through the flights themselves: to
@@ -47,7 +46,6 @@ type Flight[K comparable, G Guard, R any] struct {
 	key   K
 	hash  uint64
 	next  *Flight[K, G, R] // guarded by the shard's lock, like membership in it
-	mate  *Flight[K, G, R] // in a [Batch]
 	guard G
 
 	proofs atomic.Int64            // proving requests sent so far
@@ -75,9 +73,6 @@ func (f *Flight[K, G, R]) Begin(guard G) *Flight[K, G, R] {
 	f.guard = guard
 	return f
 }
-
-// Key returns what f was joined under.
-func (f *Flight[K, G, R]) Key() (key K, hash uint64) { return f.key, f.hash }
 
 // Join returns the flight of key that is under way and live, as a member with
 // its place in the order of proofs; otherwise it takes the one that begin
@@ -162,8 +157,7 @@ func (g *Group[K, G, R]) Remove(f *Flight[K, G, R]) (shared bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.remove(f)
-	c := f.crew.Load()
-	return c != nil && c != &g.nobody
+	return f.crew.Load() != nil
 }
 
 // Len returns how many flights can be found.

@@ -1,7 +1,8 @@
 package model
 
 // GetMany of two keys on two nodes in opposite order, among leases, flights and an
-// invalidation. Node 0 runs two that share flights, node 1 one.
+// invalidation. Node 0 runs two that share flights, node 1 one. They look before they
+// join or lead.
 //
 // live: no state without a successor while a GetMany is unfinished; leases are
 // renewed for ever while their holder lives.
@@ -78,6 +79,18 @@ var batch = configuration{
 					if s.pc[c][k] == 0 {
 						acquired = false
 						x = s
+						if x.k[k] == 2 {
+							x.v[c][k], x.pc[c][k] = x.kv[k], 3
+							to(x, "GetMany %d key%d hit", c, k)
+						} else {
+							x.pc[c][k] = 6
+							to(x, "GetMany %d looks for key%d", c, k)
+						}
+						break
+					}
+					if s.pc[c][k] == 6 {
+						acquired = false
+						x = s
 						if node0 && x.own[k] >= 0 && int(x.own[k]) != c {
 							x.pc[c][k] = 5
 							x.ent[c][k] = x.pc[x.own[k]][k] != 2 // proving request (fill) not sent yet
@@ -89,8 +102,8 @@ var batch = configuration{
 						}
 						switch x.k[k] {
 						case 2:
-							x.v[c][k], x.pc[c][k] = x.kv[k], 3
-							to(x, "GetMany %d key%d hit", c, k)
+							x.pc[c][k] = 0
+							to(x, "GetMany %d key%d came meanwhile", c, k)
 						case 0:
 							t := uint8(c + 1)
 							x.k[k], x.kt[k], x.pc[c][k], x.tk[c][k] = 1, t, 1, t
@@ -175,7 +188,7 @@ type batchState struct {
 	db        [1]uint8
 	fl        [2]uint8 // floors per key
 	k, kv, kt [2]uint8
-	pc        [3][2]uint8 // per call and key: 0 todo 1 leased 2 loaded 3 done 4 busy-wait 5 joined
+	pc        [3][2]uint8 // per call and key: 0 todo 1 leased 2 loaded 3 done 4 busy-wait 5 joined 6 looked, not there
 	v         [3][2]uint8
 	f         [3][2]uint8
 	tk        [3][2]uint8
