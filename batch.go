@@ -52,9 +52,9 @@ type batch[K comparable, V any] struct {
 
 	seats      []seat[K, V]    // keys that are under way
 	leads      []*member[K, V] // of these, who are not settled by a look
-	joins      []*member[K, V] // likewise, but others lead their flights
+	joins      []joined[K, V]  // likewise, but others lead their flights
 	refreshing []*member[K, V] // of values that were served stale
-	loaded     bool            // there were leads or joins
+	loaded     bool            // there were leads
 
 	names   []byte            // the entries of seats
 	needs   *needs            // of the last seat
@@ -153,7 +153,7 @@ type member[K comparable, V any] struct {
 	req   request[K, V]
 	seen  look
 	own   flight.Flight[K, guard, outcome[V]]
-	f     *flight.Flight[K, guard, outcome[V]] // own, or another that was joined at place
+	f     *flight.Flight[K, guard, outcome[V]] // own, or that of a refresh that was joined at place
 	place int
 	o     outcome[V]
 	ended bool
@@ -179,8 +179,8 @@ func (b *batch[K, V]) fail(key K, err error) {
 func (b *batch[K, V]) run(ctx context.Context) {
 	loading, waiting := b.consult(ctx)
 	b.loadAll(ctx, loading)
-	b.finish(ctx, waiting, true)
-	b.finish(ctx, b.joins, false)
+	b.waitForLeases(ctx, waiting)
+	b.await(ctx)
 	b.letGo()
 }
 
@@ -192,8 +192,8 @@ func (b *batch[K, V]) quit() {
 			m.f.Abandon()
 		}
 	}
-	for _, m := range b.joins {
-		m.f.Leave()
+	for _, j := range b.joins {
+		j.f.Leave()
 	}
 }
 
@@ -204,14 +204,14 @@ func (b *batch[K, V]) end(m *member[K, V], o *outcome[V]) {
 }
 
 // take counts an outcome and adds it to the result.
-func (b *batch[K, V]) take(m *member[K, V], o *outcome[V]) {
+func (b *batch[K, V]) take(key K, o *outcome[V]) {
 	b.counts[o.counts()]++
 	value, err := b.k.handOver(o)
 	switch {
 	case err == nil:
-		b.values[m.r.key] = value
+		b.values[key] = value
 	case !errors.Is(err, ErrNotFound):
-		b.failed = append(b.failed, KeyError{Key: m.r.key, Err: err})
+		b.failed = append(b.failed, KeyError{Key: key, Err: err})
 	}
 }
 
@@ -225,13 +225,54 @@ func (b *batch[K, V]) tally() {
 	b.counts = [sources]uint64{}
 }
 
-// waitLimit is how many keys of one batch are finished singly at a time.
+// joined is a key whose flight somebody else leads.
+type joined[K comparable, V any] struct {
+	key   K
+	hash  uint64
+	f     *flight.Flight[K, guard, outcome[V]]
+	place int
+}
+
+// await waits for the flights that the batch joined, and gets singly what they
+// bring to others alone.
+func (b *batch[K, V]) await(ctx context.Context) {
+	var refused []joined[K, V]
+	var keys []K
+	for _, j := range b.joins {
+		o, ok, err := j.f.Wait(ctx)
+		switch {
+		case err != nil:
+			b.fail(j.key, leave(ctx, j.f, err))
+		case ok && o.admits(j.place, b.config.floor, b.config.exact):
+			b.take(j.key, &o)
+		default:
+			refused, keys = append(refused, j), append(keys, j.key)
+		}
+	}
+	b.singly(keys, func(i int) (V, error) {
+		return b.k.getSlow(ctx, keys[i], refused[i].hash, b.loadOne, b.config)
+	})
+}
+
+// waitForLeases gets singly the keys that other processes load.
+func (b *batch[K, V]) waitForLeases(ctx context.Context, members []*member[K, V]) {
+	keys := make([]K, len(members))
+	for i, m := range members {
+		keys[i], m.r.load = m.r.key, b.loadOne
+	}
+	b.singly(keys, func(i int) (V, error) {
+		m := members[i]
+		return b.k.lead(ctx, m.f, m.r, m.l)
+	})
+}
+
+// waitLimit is how many keys of one batch are got singly at a time.
 const waitLimit = 16
 
-// finish gets the keys that others load: leads as leader of a flight that
-// found somebody else's lease, joins as members.
-func (b *batch[K, V]) finish(ctx context.Context, members []*member[K, V], leads bool) {
-	if len(members) == 0 {
+// singly adds what get returns for each of keys to the result. A panic of a loader
+// is the error of its key: it is not in the goroutine that may panic.
+func (b *batch[K, V]) singly(keys []K, get func(i int) (V, error)) {
+	if len(keys) == 0 {
 		return
 	}
 	type result struct {
@@ -241,18 +282,21 @@ func (b *batch[K, V]) finish(ctx context.Context, members []*member[K, V], leads
 	}
 	results := make(chan result)
 	slots := make(chan struct{}, waitLimit)
-	for _, m := range members {
+	for i, key := range keys {
 		go func() {
 			slots <- struct{}{}
-			r := result{key: m.r.key, err: &PanicError{}} // unless single returns
+			r := result{key: key, err: &PanicError{}} // unless get returns
 			defer func() {
+				if p := recover(); p != nil {
+					r.err = &PanicError{Value: p, Stack: debug.Stack()}
+				}
 				<-slots
 				results <- r
 			}()
-			r.value, r.err = b.single(ctx, m, leads)
+			r.value, r.err = get(i)
 		}()
 	}
-	for range members {
+	for range keys {
 		r := <-results
 		switch {
 		case r.err == nil:
@@ -263,33 +307,12 @@ func (b *batch[K, V]) finish(ctx context.Context, members []*member[K, V], leads
 	}
 }
 
-// single gets one key with the loader of the batch. A panic of the loader is
-// an error here: this is not the goroutine that may panic.
-func (b *batch[K, V]) single(ctx context.Context, m *member[K, V], leads bool) (value V, err error) {
-	k := b.k
-	defer func() {
-		if p := recover(); p != nil {
-			err = &PanicError{Value: p, Stack: debug.Stack()}
-		}
-	}()
-	m.r.load = func(ctx context.Context, key K) (V, error) {
-		values, err := b.load(ctx, []K{key})
-		found, ok := values[key]
-		if !ok && err == nil {
-			err = ErrNotFound
-		}
-		return found, err
+// loadOne is the loader of the batch for one key.
+func (b *batch[K, V]) loadOne(ctx context.Context, key K) (V, error) {
+	values, err := b.load(ctx, []K{key})
+	value, ok := values[key]
+	if !ok && err == nil {
+		err = ErrNotFound
 	}
-	if leads {
-		return k.lead(ctx, m.f, m.r, m.l)
-	}
-	o, ok, err := m.f.Wait(ctx)
-	if err != nil {
-		k.stats.count(sourceError)
-		return value, leave(ctx, m.f, err)
-	}
-	if ok && o.admits(m.place, m.r.floor, m.r.exact) {
-		return k.settle(o)
-	}
-	return k.getSlow(ctx, m.r.key, m.r.hash, m.r.load, b.config)
+	return value, err
 }

@@ -46,7 +46,7 @@ func (b *batch[K, V]) loadAll(ctx context.Context, members []*member[K, V]) {
 			continue
 		}
 		o.panicAgain()
-		b.take(m, &o)
+		b.take(m.r.key, &o)
 	}
 }
 

@@ -113,7 +113,7 @@ func (b *batch[K, V]) settle(m *member[K, V], o *outcome[V]) {
 			o.source = sourceStaleFailed
 		}
 	}
-	b.take(m, o)
+	b.take(m.r.key, o)
 }
 
 // settled judges what a look found for a key, and reports whether that is its

@@ -97,17 +97,16 @@ func (b *batch[K, V]) enlist(key K, hash uint64) {
 // board leads the flight of m, the member of s, which no look settled, or joins
 // the one that somebody else leads. Its guard is as old as the look.
 func (b *batch[K, V]) board(m *member[K, V], s *seat[K, V]) {
-	b.use(m)
-	leads := false
-	m.f, m.place, leads = b.k.flights.Join(s.key, s.hash, func() *flight.Flight[K, guard, outcome[V]] {
+	f, place, leads := b.k.flights.Join(s.key, s.hash, func() *flight.Flight[K, guard, outcome[V]] {
 		return m.own.Begin(guard{entry: s.ticket, deps: s.needs.tickets})
 	})
-	if leads {
-		b.leads = append(b.leads, m)
+	if !leads {
+		b.k.stats.localWaits.Add()
+		b.joins = append(b.joins, joined[K, V]{s.key, s.hash, f, place})
 		return
 	}
-	b.k.stats.localWaits.Add()
-	b.joins = append(b.joins, m)
+	m.f, m.o = f, outcome[V]{}
+	b.leads, b.rest = append(b.leads, m), b.rest[1:]
 }
 
 // reserve sets what entry a seat is for and what that depends on.
@@ -183,9 +182,9 @@ func (b *batch[K, V]) entryKey(key K) (string, error) {
 	return textOf(names[start:]), nil
 }
 
-// next returns a member that is new, or that was of a key which a look settled:
-// of that only its request, look and outcome are left, for others to be put in
-// their place. It is the same until it leaves rest.
+// next returns a member that is new, or that was of a key whose flight the batch
+// does not lead: of that only its request, look and outcome are left, for others to
+// be put in their place. It is the same until it leaves rest.
 func (b *batch[K, V]) next() *member[K, V] {
 	if len(b.rest) == 0 {
 		b.chunk = min(max(8*b.chunk, 1), 32)
@@ -218,16 +217,10 @@ func (b *batch[K, V]) present(s *seat[K, V]) *member[K, V] {
 	return m
 }
 
-// use takes m, the next member, for a key that no look settled.
-func (b *batch[K, V]) use(m *member[K, V]) {
-	m.o = outcome[V]{}
-	b.rest = b.rest[1:]
-}
-
 // letGo ends what was under way, so that the next keys find room.
 func (b *batch[K, V]) letGo() {
 	b.tally()
-	b.loaded = b.loaded || len(b.leads)+len(b.joins) > 0
+	b.loaded = b.loaded || len(b.leads) > 0
 	clear(b.seats)
 	clear(b.leads)
 	clear(b.joins)

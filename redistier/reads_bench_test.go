@@ -2,6 +2,7 @@ package redistier
 
 import (
 	"context"
+	"fmt"
 	"strconv"
 	"sync/atomic"
 	"testing"
@@ -12,7 +13,8 @@ import (
 )
 
 // BenchmarkKeyspace measures whole reads of a keyspace that keeps nothing in
-// memory: a hit, 100 at once, and a miss with a source that answers at once.
+// memory: hits and misses, of one key and of 100 at once, with a source that
+// answers at once.
 func BenchmarkKeyspace(b *testing.B) {
 	ctx, keys := context.Background(), benchNames()
 	cache, err := Open(ctx, Config{Address: lardertest.StartRedis(b).Addr()}, larder.Options{})
@@ -46,6 +48,19 @@ func BenchmarkKeyspace(b *testing.B) {
 	for _, n := range []int{1, 8} {
 		b.Run("read=many/goroutines="+strconv.Itoa(n), func(b *testing.B) {
 			spread(b, n, func(int) error { _, err := k.GetMany(ctx, keys[:100], loadMany); return err })
+		})
+	}
+	for _, n := range []int{1, 8, 64} { // of so many, all ask for the same keys
+		b.Run("read=many-miss/goroutines="+strconv.Itoa(n), func(b *testing.B) {
+			first := next.Add(int64(b.N))
+			spread(b, n, func(i int) error {
+				keys := make([]string, 100)
+				for j := range keys {
+					keys[j] = fmt.Sprintf("new%d-%d", first+int64(i/n), j)
+				}
+				_, err := k.GetMany(ctx, keys, loadMany)
+				return err
+			})
 		})
 	}
 	b.Run("read=miss/goroutines=1", func(b *testing.B) {
