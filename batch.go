@@ -179,8 +179,12 @@ func (b *batch[K, V]) fail(key K, err error) {
 func (b *batch[K, V]) run(ctx context.Context) {
 	loading, waiting := b.consult(ctx)
 	b.loadAll(ctx, loading)
-	b.waitForLeases(ctx, waiting)
-	b.await(ctx)
+	if len(waiting) > 0 {
+		b.waitForLeases(ctx, waiting)
+	}
+	if len(b.joins) > 0 {
+		b.await(ctx)
+	}
 	b.letGo()
 }
 
@@ -272,9 +276,6 @@ const waitLimit = 16
 // singly adds what get returns for each of keys to the result. A panic of a loader
 // is the error of its key: it is not in the goroutine that may panic.
 func (b *batch[K, V]) singly(keys []K, get func(i int) (V, error)) {
-	if len(keys) == 0 {
-		return
-	}
 	type result struct {
 		key   K
 		value V

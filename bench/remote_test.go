@@ -129,7 +129,7 @@ func BenchmarkDecode(b *testing.B) {
 	}
 }
 
-// BenchmarkGetMany reads 100 keys at once.
+// BenchmarkGetMany reads 100 keys at once, the same ones in every goroutine.
 func BenchmarkGetMany(b *testing.B) {
 	s := startRedis(b)
 	keys := names(100)
@@ -139,18 +139,20 @@ func BenchmarkGetMany(b *testing.B) {
 		flush(b, s)
 		warm(b, store, keys)
 		if many, ok := store.(batcher); ok && o.Name != "naive" {
-			b.Run("cache="+o.Name, func(b *testing.B) {
-				spread(b, 1, func(int) error {
-					n, err := many.GetMany(context.Background(), keys)
-					if err == nil && n != len(keys) {
-						err = fmt.Errorf("%d values", n)
-					}
-					return err
+			for _, n := range []int{1, 8} {
+				b.Run(fmt.Sprintf("cache=%s/goroutines=%d", o.Name, n), func(b *testing.B) {
+					spread(b, n, func(int) error {
+						n, err := many.GetMany(context.Background(), keys)
+						if err == nil && n != len(keys) {
+							err = fmt.Errorf("%d values", n)
+						}
+						return err
+					})
 				})
-			})
+			}
 		}
 		if o.Name == "rueidis" {
-			b.Run("cache=one-by-one", func(b *testing.B) {
+			b.Run("cache=one-by-one/goroutines=1", func(b *testing.B) {
 				spread(b, 1, func(int) error {
 					for _, key := range keys {
 						if _, err := store.Get(context.Background(), key); err != nil {

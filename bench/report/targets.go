@@ -34,6 +34,7 @@ func plain(unit, name string) func(*measurements) float64 {
 const (
 	hit   = "MemoryHit/cache=%s/keys=int64"
 	redis = "RedisHit/cache=%s/value=100B/goroutines=64-2"
+	many  = "GetMany/cache=%s/goroutines=1-2"
 )
 
 func at(format, cache string) string { return fmt.Sprintf(format, cache) }
@@ -54,8 +55,8 @@ var targets = []target{
 	{"hit and decoding, allocations beside the client's and the codec's", func(m *measurements) float64 {
 		return plain("allocs/op", "Decode/cache=larder/goroutines=1-2")(m) - plain("allocs/op", "Decode/cache=rueidis-json/goroutines=1-2")(m)
 	}, 2, false},
-	{"100 keys at once / bare MGET", over("ns/op", "GetMany/cache=larder-2", "GetMany/cache=rueidis-2"), 1.15, false},
-	{"the same / MGET by a connection that takes pushes", over("ns/op", "GetMany/cache=larder-2", "GetMany/cache=rueidis-pipelined-2"), 1.15, false},
+	{"100 keys at once / bare MGET", over("ns/op", at(many, "larder"), at(many, "rueidis")), 1.15, false},
+	{"the same / MGET by a connection that takes pushes", over("ns/op", at(many, "larder"), at(many, "rueidis-pipelined")), 1.15, false},
 	{"stampede: loads", plain("loads/op", "Stampede/cache=larder/killed=no-2"), 1, false},
 	{"stampede: p99, ms, of a load of 100", plain("p99-ms", "Stampede/cache=larder/killed=no-2"), 110, false},
 	{"stampede, loader killed: loads", plain("loads/op", "Stampede/cache=larder/killed=yes-2"), 2, false},
