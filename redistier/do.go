@@ -10,9 +10,12 @@ import (
 	"github.com/larder-go/larder"
 )
 
-// maxRun bounds the keys of one MGET, so that no command keeps the server for
-// long.
-const maxRun = 512
+// maxRun bounds the keys of one MGET, maxWrites those of one script, so that no
+// command keeps the server for long.
+const (
+	maxRun    = 512
+	maxWrites = 64
+)
 
 // step is one command of a pipeline: it serves ops[first : first+count].
 type step struct{ first, count int }
@@ -63,7 +66,7 @@ func (c *conn) doOne(ctx context.Context, ops []larder.Op, replies []larder.Repl
 	c.receive(ops, &result, replies)
 }
 
-// plan builds a command per op, and one per run of reads.
+// plan builds the commands for ops, and says which ops each serves.
 func (c *conn) plan(ops []larder.Op) ([]step, []rueidis.Completed) {
 	n := c.countSteps(ops)
 	steps, commands := make([]step, 0, n), make([]rueidis.Completed, 0, n)
@@ -90,11 +93,26 @@ func (c *conn) run(ops []larder.Op) int {
 	if c.keys.clustered() {
 		return 1
 	}
-	n := 0
-	for n < len(ops) && n < maxRun && ops[n].Kind == larder.OpGet {
+	most := 1
+	switch {
+	case ops[0].Kind == larder.OpGet:
+		most = maxRun
+	case writesTogether(&ops[0]):
+		most = maxWrites
+	}
+	n := 1
+	for n < min(len(ops), most) && ops[n].Kind == ops[0].Kind && !ops[n].KeepHold {
 		n++
 	}
-	return max(n, 1)
+	return n
+}
+
+// writesTogether reports whether the op's script takes several keys. Such a script
+// reads by one command: up to Redis 7.0, each reading command of a script registers
+// all keys of the script for this client's pushes, so the time for reading one by
+// one grows with the square of their number.
+func writesTogether(op *larder.Op) bool {
+	return op.Kind == larder.OpAcquire || op.Kind == larder.OpFill || op.Kind == larder.OpSet && !op.KeepHold
 }
 
 // send sends commands as one pipeline and waits for all replies within ctx.
@@ -170,8 +188,10 @@ func plain(op *larder.Op) bool {
 func (c *conn) command(ops []larder.Op, eval bool) rueidis.Completed {
 	op := &ops[0]
 	switch {
-	case len(ops) > 1:
+	case len(ops) > 1 && op.Kind == larder.OpGet:
 		return c.mget(ops)
+	case len(ops) > 1:
+		return c.writes(ops, eval)
 	case op.Kind == larder.OpGet:
 		return c.client.B().Get().Key(op.Key).Build()
 	case op.Kind == larder.OpRanks:
@@ -179,12 +199,27 @@ func (c *conn) command(ops []larder.Op, eval bool) rueidis.Completed {
 	case op.Kind == larder.OpDelete && !op.KeepHold:
 		return c.client.B().Del().Key(op.Key).Build()
 	}
-	s, keys := scriptFor(op), c.keys.scriptKeys(op)
+	return c.evaluation(scriptFor(op), c.keys.scriptKeys(op), arguments(op), eval)
+}
+
+// writes builds one script for a run of writes of a kind: it takes the arguments
+// of each key in turn.
+func (c *conn) writes(ops []larder.Op, eval bool) rueidis.Completed {
+	keys := make([]string, len(ops))
+	args := make([]string, 0, argumentsMost*len(ops))
+	for i := range ops {
+		keys[i] = ops[i].Key
+		args = append(args, arguments(&ops[i])...)
+	}
+	return c.evaluation(scriptFor(&ops[0]), keys, args, eval)
+}
+
+func (c *conn) evaluation(s *script, keys, args []string, eval bool) rueidis.Completed {
 	name, id := "EVALSHA", s.sha
 	if eval {
 		name, id = "EVAL", s.text
 	}
-	return c.client.B().Arbitrary(name, id, strconv.Itoa(len(keys))).Keys(keys...).Args(arguments(op)...).Build()
+	return c.client.B().Arbitrary(name, id, strconv.Itoa(len(keys))).Keys(keys...).Args(args...).Build()
 }
 
 // mget builds one command for a run of reads. The builder gets all keys at

@@ -25,7 +25,7 @@ func (c *conn) got(result *rueidis.RedisResult) larder.Reply {
 	return c.present(&message, err)
 }
 
-// gotAll takes the reply to an MGET of n keys apart.
+// gotAll takes the reply to one command for n keys apart.
 func (c *conn) gotAll(result *rueidis.RedisResult, n int) ([]rueidis.RedisMessage, error) {
 	if err := result.NonRedisError(); err != nil {
 		return nil, lost(err)
@@ -35,7 +35,7 @@ func (c *conn) gotAll(result *rueidis.RedisResult, n int) ([]rueidis.RedisMessag
 	}
 	values, err := result.ToArray()
 	if err != nil || len(values) != n {
-		return nil, fmt.Errorf("redistier: MGET of %d keys answered %d values: %w", n, len(values), err)
+		return nil, fmt.Errorf("redistier: a command for %d keys answered %d values: %w", n, len(values), err)
 	}
 	return values, nil
 }

@@ -12,9 +12,9 @@ import (
 	"github.com/larder-go/larder/lardertest"
 )
 
-// BenchmarkKeyspace measures whole reads of a keyspace that keeps nothing in
+// BenchmarkKeyspace measures whole operations on a keyspace that keeps nothing in
 // memory: hits and misses, of one key and of 100 at once, with a source that
-// answers at once.
+// answers at once, and a SetMany of 1,000.
 func BenchmarkKeyspace(b *testing.B) {
 	ctx, keys := context.Background(), benchNames()
 	cache, err := Open(ctx, Config{Address: lardertest.StartRedis(b).Addr()}, larder.Options{})
@@ -63,6 +63,13 @@ func BenchmarkKeyspace(b *testing.B) {
 			})
 		})
 	}
+	values := make(map[string]string, len(keys))
+	for _, key := range keys {
+		values[key] = key
+	}
+	b.Run("write=many/goroutines=1", func(b *testing.B) {
+		spread(b, 1, func(int) error { return k.SetMany(ctx, values) })
+	})
 	b.Run("read=miss/goroutines=1", func(b *testing.B) {
 		spread(b, 1, func(int) error {
 			_, err := k.Get(ctx, "new"+strconv.FormatInt(next.Add(1), 10), load)

@@ -14,7 +14,7 @@ import (
 // receive sets the replies of the ops that one command served.
 func (c *conn) receive(ops []larder.Op, result *rueidis.RedisResult, replies []larder.Reply) {
 	if len(ops) > 1 {
-		c.receiveRun(result, replies)
+		c.receiveRun(ops[0].Kind, result, replies)
 		return
 	}
 	if err := result.NonRedisError(); err != nil {
@@ -29,15 +29,22 @@ func (c *conn) receive(ops []larder.Op, result *rueidis.RedisResult, replies []l
 	replies[0] = c.reply(ops[0].Kind, &message, err)
 }
 
-// receiveRun takes the reply to an MGET apart.
-func (c *conn) receiveRun(result *rueidis.RedisResult, replies []larder.Reply) {
+// receiveRun takes the reply for a run of ops of a kind apart.
+func (c *conn) receiveRun(kind larder.OpKind, result *rueidis.RedisResult, replies []larder.Reply) {
 	values, err := c.gotAll(result, len(replies))
 	if err != nil {
 		fillError(replies, err)
 		return
 	}
 	for i := range values {
-		replies[i] = c.present(&values[i], values[i].Error())
+		err := values[i].Error()
+		if kind == larder.OpGet {
+			replies[i] = c.present(&values[i], err)
+		} else if err != nil && !rueidis.IsRedisNil(err) {
+			replies[i] = larder.Reply{Err: c.refused(err)}
+		} else {
+			replies[i] = c.reply(kind, &values[i], err)
+		}
 	}
 }
 

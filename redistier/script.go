@@ -217,6 +217,9 @@ const fenceLife = 24 * time.Hour
 // prolong it.
 const firstLogLife = 24 * time.Hour
 
+// argumentsMost is how many arguments scripts of writes take for a key, at most.
+const argumentsMost = 3
+
 // arguments returns ARGV of the op's script. The value is copied: the client
 // may still send it after its caller has gone.
 func arguments(op *larder.Op) []string {

@@ -1,17 +1,18 @@
--- KEYS[1] entry; ARGV[1] lease bytes, ARGV[2] its life in ms
+-- Of each key two arguments: lease bytes, their life in ms
 -- -1: acquired; -2: a hold-off; n >= 0: another's lease with n ms left; string: the value
-if redis.call('SET', KEYS[1], ARGV[1], 'NX', 'PX', ARGV[2]) then
-  redis.call('GET', KEYS[1]) -- the SET dropped this client's registration
-  return -1
+for i, key in ipairs(KEYS) do
+  redis.call('SET', key, ARGV[2 * i - 1], 'NX', 'PX', ARGV[2 * i])
 end
-local v = redis.call('GET', KEYS[1])
-if v == ARGV[1] then
-  return -1 -- a repeated request must not wait for itself
+local replies = redis.call('MGET', unpack(KEYS)) -- also as the SET dropped this client's registration
+for i, v in ipairs(replies) do
+  if v == ARGV[2 * i - 1] then
+    replies[i] = -1 -- or a repeated request would wait for itself
+  elseif not v then
+    replies[i] = redis.pcall('GET', KEYS[i]) -- no string: an error for this key alone
+  elseif #v == 9 and string.byte(v, 1) == 0xF9 then
+    replies[i] = math.max(redis.call('PTTL', KEYS[i]), 0)
+  elseif string.byte(v, 1) == 0xFB then
+    replies[i] = -2
+  end
 end
-if #v == 9 and string.byte(v, 1) == 0xF9 then
-  return math.max(redis.call('PTTL', KEYS[1]), 0)
-end
-if string.byte(v, 1) == 0xFB then
-  return -2
-end
-return v
+return #KEYS == 1 and replies[1] or replies

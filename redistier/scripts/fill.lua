@@ -1,8 +1,13 @@
--- KEYS[1] entry; ARGV[1] lease bytes, ARGV[2] value, ARGV[3] its life in ms
+-- Of each key three arguments: lease bytes, value, its life in ms
 -- 1: done; 0: refused
-if redis.call('GETRANGE', KEYS[1], 0, #ARGV[1]) ~= ARGV[1] then
-  return 0
+local replies = redis.call('MGET', unpack(KEYS))
+for i, v in ipairs(replies) do
+  if v == ARGV[3 * i - 2] then
+    redis.call('SET', KEYS[i], ARGV[3 * i - 1], 'PX', ARGV[3 * i])
+    replies[i] = 1
+  else
+    replies[i] = not v and redis.pcall('GET', KEYS[i]) or 0 -- no string: an error for this key alone
+  end
 end
-redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
-redis.call('EXISTS', KEYS[1]) -- the SET dropped this client's registration
-return 1
+redis.call('EXISTS', unpack(KEYS)) -- the SET dropped this client's registration
+return #KEYS == 1 and replies[1] or replies

@@ -1,4 +1,9 @@
--- KEYS[1] entry; ARGV[1] value, ARGV[2] its life in ms
-redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
-redis.call('EXISTS', KEYS[1]) -- the SET dropped this client's registration
-return 1
+-- Of each key two arguments: value, its life in ms
+-- 1: done
+local replies = {}
+for i, key in ipairs(KEYS) do
+  redis.call('SET', key, ARGV[2 * i - 1], 'PX', ARGV[2 * i])
+  replies[i] = 1
+end
+redis.call('EXISTS', unpack(KEYS)) -- the SET dropped this client's registration
+return #KEYS == 1 and 1 or replies
