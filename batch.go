@@ -253,16 +253,17 @@ func (b *batch[K, V]) await(ctx context.Context) {
 			refused, keys = append(refused, j), append(keys, j.key)
 		}
 	}
+	one := oneOf(b.load)
 	b.singly(keys, func(i int) (V, error) {
-		return b.k.getSlow(ctx, keys[i], refused[i].hash, b.loadOne, b.config)
+		return b.k.getSlow(ctx, keys[i], refused[i].hash, one, b.config)
 	})
 }
 
 // waitForLeases gets singly the keys that other processes load.
 func (b *batch[K, V]) waitForLeases(ctx context.Context, members []*member[K, V]) {
-	keys := make([]K, len(members))
+	keys, one := make([]K, len(members)), oneOf(b.load)
 	for i, m := range members {
-		keys[i], m.r.load = m.r.key, b.loadOne
+		keys[i], m.r.load = m.r.key, one
 	}
 	b.singly(keys, func(i int) (V, error) {
 		m := members[i]
@@ -308,12 +309,16 @@ func (b *batch[K, V]) singly(keys []K, get func(i int) (V, error)) {
 	}
 }
 
-// loadOne is the loader of the batch for one key.
-func (b *batch[K, V]) loadOne(ctx context.Context, key K) (V, error) {
-	values, err := b.load(ctx, []K{key})
-	value, ok := values[key]
-	if !ok && err == nil {
-		err = ErrNotFound
+// oneOf makes a loader of a batch one for a key. It knows no batch: a load or a
+// refresh that is begun for a key may outlast the one that began it, whose room
+// is another's then.
+func oneOf[K comparable, V any](load BatchLoader[K, V]) Loader[K, V] {
+	return func(ctx context.Context, key K) (V, error) {
+		values, err := load(ctx, []K{key})
+		value, ok := values[key]
+		if !ok && err == nil {
+			err = ErrNotFound
+		}
+		return value, err
 	}
-	return value, err
 }

@@ -1,0 +1,58 @@
+package larder_test
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/larder-go/larder"
+)
+
+// joinedExactly begins an exact batch of key on a that joins the flight of a
+// Get whose load is held back by the gate, and is refused what that brings.
+func joinedExactly(ctx context.Context, a *node, key string, load larder.BatchLoader[string, int]) (g *gate, done chan map[string]int) {
+	g, done = a.rig.src.slow(key), make(chan map[string]int, 1)
+	a.begin(key)
+	<-g.entered
+	go func() {
+		values, _ := a.plain.GetMany(ctx, []string{key}, load, larder.Exact)
+		done <- values
+	}()
+	a.rig.pass(10 * time.Millisecond)
+	return g, done
+}
+
+// What a batch begins in the background has the loader of that batch, though
+// its room is another's meanwhile:
+//
+//  1. a Get loads k; an exact batch joins it too late to use what it brings
+//  2. another process stores a value, which is stale at once
+//  3. the load ends; the batch gets k singly: stale, so it begins a refresh and ends
+//  4. the refresh loads
+func TestJoinedBatchRefreshesWithItsLoader(t *testing.T) {
+	s := setup{nodes: 2, spaces: aging(), delay: time.Millisecond}
+	inSetup(t, s, func(r *rig) {
+		a, b := r.two()
+		l := &batches{src: r.src}
+		gate, done := joinedExactly(r.ctx, a, "k", l.load)
+		if err := b.plain.Set(r.ctx, "k", 7); err != nil {
+			t.Fatal(err)
+		}
+		if err := b.plain.Expire(r.ctx, "k"); err != nil {
+			t.Fatal(err)
+		}
+		want := r.src.change("k")
+		gate.pass()
+		if values := <-done; values["k"] != 7 {
+			t.Errorf("%v", values)
+		}
+		a.plain.GetMany(r.ctx, []string{"other"}, func(context.Context, []string) (map[string]int, error) {
+			return map[string]int{"other": -1, "k": -1}, nil
+		})
+		r.pass(time.Second)
+		if calls := l.took(); len(calls) != 1 {
+			t.Errorf("%d loads by the batch", len(calls))
+		}
+		b.expect("k", want, larder.Exact)
+	})
+}
