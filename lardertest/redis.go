@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -41,8 +42,13 @@ type RedisOptions struct {
 	Persist Persistence
 	// Unix makes the server listen on a unix socket as well, see Socket.
 	Unix bool
-	// Password is the password of the default user; empty: none.
+	// Password is the password of the default user, and that of the Sentinels
+	// which watch the server; empty: none.
 	Password string
+	// Certificate and Key are PEM files, see [NewCertificate]. With them the
+	// server speaks TLS and nothing else, to its replicas, its cluster and its
+	// Sentinels too, and its clients have to show the same certificate.
+	Certificate, Key string
 	// AllRights lets the default user do everything. By default it may do what
 	// the documentation of package redistier says that Larder needs, and no
 	// more, so that every test is one of those rights too; Command and what
@@ -263,11 +269,18 @@ func (s *RedisServer) Command(args ...string) (string, error) {
 }
 
 func (s *RedisServer) dial(timeout time.Duration) (*respConn, error) {
-	c, err := dialRESP(s.Addr(), timeout)
-	if err != nil || s.opts.sentinel != "" {
-		return c, err
+	c, err := s.connect(timeout)
+	if err != nil {
+		return nil, err
 	}
-	if _, err := c.do("AUTH", operator, operator); err != nil {
+	login := []string{"AUTH", operator, operator}
+	if s.opts.sentinel != "" {
+		if s.opts.Password == "" {
+			return c, nil
+		}
+		login = []string{"AUTH", s.opts.Password}
+	}
+	if _, err := c.do(login...); err != nil {
 		c.close()
 		return nil, err
 	}
@@ -278,10 +291,8 @@ func (s *RedisServer) args() []string {
 	if s.opts.sentinel != "" {
 		return []string{s.configPath(), "--sentinel"}
 	}
-	args := []string{
-		"--port", strconv.Itoa(s.port), "--bind", s.Host(), "--dir", s.opts.Dir,
-		"--daemonize", "no", "--save", "", "--appendonly", "no", "--repl-diskless-sync-delay", "0",
-	}
+	args := append(s.listening("--"), "--bind", s.Host(), "--dir", s.opts.Dir,
+		"--daemonize", "no", "--save", "", "--appendonly", "no", "--repl-diskless-sync-delay", "0")
 	switch s.opts.Persist {
 	case PersistRDB: // never by itself, only on SAVE and at a clean end
 		args = append(args, "--save", "31536000 1000000000")
@@ -323,7 +334,10 @@ func (s *RedisServer) configure() error {
 	if _, err := os.Stat(s.configPath()); err == nil {
 		return nil
 	}
-	text := fmt.Sprintf("port %d\nbind %s\ndir %s\n%s", s.port, s.Host(), s.opts.Dir, s.opts.sentinel)
+	text := fmt.Sprintf("bind %s\ndir %s\n%s", s.Host(), s.opts.Dir, s.opts.sentinel)
+	for words := range slices.Chunk(s.listening(""), 2) {
+		text += strings.Join(words, " ") + "\n"
+	}
 	return os.WriteFile(s.configPath(), []byte(text), 0o600)
 }
 

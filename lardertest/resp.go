@@ -24,7 +24,11 @@ func dialRESP(addr string, timeout time.Duration) (*respConn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &respConn{conn: conn, r: bufio.NewReader(conn), timeout: timeout}, nil
+	return newRESP(conn, timeout), nil
+}
+
+func newRESP(conn net.Conn, timeout time.Duration) *respConn {
+	return &respConn{conn: conn, r: bufio.NewReader(conn), timeout: timeout}
 }
 
 func (c *respConn) close() { _ = c.conn.Close() }

@@ -18,7 +18,8 @@ type Sentinel struct {
 }
 
 // StartSentinel starts all processes for the test tb and ends them with it. The
-// options are those of the two servers. It returns when the Sentinels know each
+// options are those of the two servers; the Sentinels have the password and the
+// certificate of them. It returns when the Sentinels know each
 // other and the replica, so that a failover would succeed.
 func StartSentinel(tb testing.TB, opts ...RedisOptions) *Sentinel {
 	tb.Helper()
@@ -32,8 +33,13 @@ func StartSentinel(tb testing.TB, opts ...RedisOptions) *Sentinel {
 	config := fmt.Sprintf("sentinel monitor %[1]s %[2]s %[3]d 2\nsentinel down-after-milliseconds %[1]s 500\n"+
 		"sentinel failover-timeout %[1]s 1000\nsentinel auth-user %[1]s %[4]s\nsentinel auth-pass %[1]s %[4]s\n",
 		SentinelMaster, master.Host(), master.Port(), operator)
+	if o.Password != "" {
+		config += fmt.Sprintf("requirepass %[1]q\nsentinel sentinel-pass %[1]q\n", o.Password)
+	}
 	for range 3 {
-		s.Sentinels = append(s.Sentinels, StartRedis(tb, RedisOptions{sentinel: config}))
+		s.Sentinels = append(s.Sentinels, StartRedis(tb, RedisOptions{
+			sentinel: config, Password: o.Password, Certificate: o.Certificate, Key: o.Key,
+		}))
 	}
 	s.AwaitReplica(tb)
 	return s

@@ -85,17 +85,20 @@ func (c Config) where() string {
 func cure(cfg *Config, err error) string {
 	text := err.Error()
 	var dns *net.DNSError
+	const unnamed = "no Sentinel names the master"
 	switch {
+	case Denied(err) && strings.Contains(text, unnamed):
+		return "check REDIS_SENTINEL_USERNAME and REDIS_SENTINEL_PASSWORD"
 	case Denied(err):
 		return "check REDIS_USERNAME and REDIS_PASSWORD, and with ACL LIST what the user may do"
 	case errors.As(err, &dns):
 		return "check the host name in REDIS_URL or REDIS_HOST"
-	case strings.Contains(text, "no Sentinel names the master"):
+	case strings.Contains(text, "tls:"), strings.Contains(text, "x509:"):
+		return "check the REDIS_TLS variables and the server's certificate"
+	case strings.Contains(text, unnamed):
 		return "check REDIS_SENTINEL_ADDRS and REDIS_SENTINEL_MASTER"
 	case strings.Contains(text, "connection refused"):
 		return "start Redis there, or check host and port; nobody listens"
-	case strings.Contains(text, "tls:"), strings.Contains(text, "x509:"):
-		return "check the REDIS_TLS variables and the server's certificate"
 	case cfg.TLS != nil && errors.Is(err, context.DeadlineExceeded):
 		return "the port may not speak TLS: check REDIS_TLS and tls-port; else a firewall drops packets, or the server hangs"
 	case errors.Is(err, context.DeadlineExceeded), strings.Contains(text, "timeout"):

@@ -113,7 +113,7 @@ func TestDoctorWithoutRedis(t *testing.T) {
 	srv := lardertest.StartRedis(t, lardertest.RedisOptions{Password: "secret"})
 	hung := lardertest.StartProxy(t, srv.Addr())
 	hung.Hold()
-	_, _, tlsPort := startTLS(t)
+	_, _, secure := startTLS(t)
 	for name, c := range map[string]struct {
 		cfg          Config
 		denied       bool
@@ -124,7 +124,7 @@ func TestDoctorWithoutRedis(t *testing.T) {
 		"no name":     {Config{Address: "no.such.host.invalid:6379"}, false, "no.such.host.invalid", "host name"},
 		"hung":        {Config{Address: hung.Addr(), DialTimeout: 200 * time.Millisecond}, false, hung.Addr(), "firewall"},
 		"no TLS":      {Config{Address: srv.Addr(), TLS: &tls.Config{}, DialTimeout: 500 * time.Millisecond}, false, srv.Addr(), "REDIS_TLS"},
-		"other CA":    {Config{Address: "127.0.0.1:" + tlsPort, TLS: &tls.Config{}}, false, "certificate", "REDIS_TLS"},
+		"other CA":    {Config{Address: secure, TLS: &tls.Config{}}, false, "certificate", "REDIS_TLS"},
 		"no Sentinel": {Config{Topology: Sentinel, Addresses: []string{"127.0.0.1:1"}, MasterName: "m"}, false, "no Sentinel names the master", "REDIS_SENTINEL_MASTER"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -2,6 +2,7 @@ package redistier
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -299,8 +300,9 @@ func (c Config) inquire(ctx context.Context, address string, args ...string) (ru
 	defer cancel()
 	at := c.at(address)
 	client, err := rueidis.NewClient(rueidis.ClientOption{
-		InitAddress: []string{address}, Username: c.Username, Password: c.Password, TLSConfig: at.TLS,
-		Dialer: net.Dialer{Timeout: c.DialTimeout}, ConnWriteTimeout: c.DialTimeout, ClientSetInfo: rueidis.DisableClientSetInfo,
+		InitAddress: []string{address}, Username: c.Username, Password: c.Password,
+		DialCtxFn: func(context.Context, string, *net.Dialer, *tls.Config) (net.Conn, error) { return at.socket(ctx) },
+		Dialer:    net.Dialer{Timeout: c.DialTimeout}, ConnWriteTimeout: c.DialTimeout, ClientSetInfo: rueidis.DisableClientSetInfo,
 		ForceSingleClient: true, DisableRetry: true, DisableCache: true, AlwaysRESP2: true, PipelineMultiplex: -1,
 	})
 	if err != nil {

@@ -109,13 +109,11 @@ func Denied(err error) bool {
 	return begins(answered(err), "NOAUTH", "WRONGPASS", "NOPERM", "ERR AUTH", "ERR invalid password")
 }
 
-// answered returns the text of the error that Redis answered, empty if err is
-// none.
+// answered returns the text of the error that Redis answered, the first of
+// several servers' if err joins some, empty if err is none.
 func answered(err error) string {
-	for ; err != nil; err = errors.Unwrap(err) {
-		if e, ok := rueidis.IsRedisErr(err); ok {
-			return e.Error()
-		}
+	if e, ok := errors.AsType[*rueidis.RedisError](err); ok && !rueidis.IsRedisNil(e) {
+		return e.Error()
 	}
 	return ""
 }

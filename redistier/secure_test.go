@@ -1,9 +1,7 @@
 package redistier
 
 import (
-	"crypto/tls"
 	"fmt"
-	"net"
 	"os"
 	"path/filepath"
 	"slices"
@@ -21,6 +19,7 @@ func works(t *testing.T, cfg Config) *Tier {
 	t.Helper()
 	tier, events := openTier(t, cfg, "shop")
 	events.await(t, 0, "connected")
+	reachable(t, tier)
 	key := tier.EntryKey("k")
 	ranks := make([]frame.Rank, 2*frame.RankLimit+1) // enough to be trimmed
 	for i := range ranks {
@@ -132,45 +131,6 @@ func TestTestServersGrantTheDocumentedRights(t *testing.T) {
 	if user := command(t, srv, "ACL", "GETUSER", "default"); strings.Contains(user, "+@all") || strings.Contains(user, "+flushall") {
 		t.Errorf("the default user may do more:\n%s", user)
 	}
-}
-
-// TestTLS: the server's certificate is checked against the authority and the
-// name, and the client shows its own.
-func TestTLS(t *testing.T) {
-	certificate, key, port := startTLS(t)
-	works(t, read(map[string]string{
-		"REDIS_URL": "rediss://127.0.0.1:" + port, "REDIS_TLS_CA_FILE": certificate,
-		"REDIS_TLS_CERT_FILE": certificate, "REDIS_TLS_KEY_FILE": key,
-	}))
-	works(t, read(map[string]string{
-		"REDIS_HOST": "127.0.0.1", "REDIS_PORT": port, "REDIS_TLS_CA_FILE": certificate, "REDIS_TLS_SERVER_NAME": lardertest.CertificateName,
-		"REDIS_TLS_CERT_FILE": certificate, "REDIS_TLS_KEY_FILE": key,
-	}))
-	_, events := openTier(t, Config{Address: "127.0.0.1:" + port, TLS: &tls.Config{}}, "shop")
-	events.await(t, 0, "disconnected redistier: connect to 127.0.0.1:"+port+": tls: failed to verify certificate")
-}
-
-// startTLS starts a server that speaks TLS at port, with a certificate that its
-// clients may show too.
-func startTLS(t *testing.T) (certificate, key, port string) {
-	t.Helper()
-	certificate, key = lardertest.NewCertificate(t, t.TempDir())
-	port = freeTLSPort(t)
-	lardertest.StartRedis(t, lardertest.RedisOptions{Args: []string{
-		"--tls-port", port, "--tls-cert-file", certificate, "--tls-key-file", key, "--tls-ca-cert-file", certificate,
-	}})
-	return certificate, key, port
-}
-
-func freeTLSPort(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp4", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	_, port, _ := net.SplitHostPort(l.Addr().String())
-	return port
 }
 
 // directives returns a configuration file as arguments.

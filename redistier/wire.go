@@ -6,6 +6,8 @@ import (
 	"errors"
 	"net"
 	"runtime"
+	"sync/atomic"
+	"time"
 )
 
 // errRedial is what a client gets that tries to connect a second time: its
@@ -31,23 +33,75 @@ const yields = 2
 // dial connects and, where configured, shakes hands for TLS, all within
 // DialTimeout.
 func dial(ctx context.Context, cfg *Config, flow *flow, down func(error)) (*wire, error) {
-	ctx, cancel := context.WithTimeout(ctx, cfg.DialTimeout)
-	defer cancel()
-	raw, err := new(net.Dialer).DialContext(ctx, cfg.Network, cfg.Address)
+	raw, err := cfg.socket(ctx)
 	if err != nil {
 		return nil, err
 	}
 	w := &wire{Conn: raw, raw: raw, down: down, flow: flow}
-	if cfg.TLS == nil {
-		return w, nil
+	if s, ok := raw.(*secured); ok {
+		w.raw = s.raw
 	}
-	conn := tls.Client(raw, cfg.TLS)
+	return w, nil
+}
+
+// socket connects and, where configured, shakes hands for TLS, all within
+// DialTimeout.
+func (c *Config) socket(ctx context.Context) (net.Conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, c.DialTimeout)
+	defer cancel()
+	raw, err := new(net.Dialer).DialContext(ctx, c.Network, c.Address)
+	if err != nil || c.TLS == nil {
+		return raw, err
+	}
+	conn := tls.Client(raw, c.TLS)
 	if err := conn.HandshakeContext(ctx); err != nil {
 		raw.Close()
 		return nil, err
 	}
-	w.Conn = conn
-	return w, nil
+	return &secured{Conn: conn, raw: raw}, nil
+}
+
+// secured is a connection of TLS whose writes fail with the server's words where
+// it said why. In TLS 1.3 a server looks at the client's certificate when the
+// client takes the handshake for done: if it refuses, the first write may find
+// the connection reset, with the reason unread.
+type secured struct {
+	*tls.Conn
+	raw    net.Conn
+	broken atomic.Bool // a write failed, and bytes may be missing among those to read
+}
+
+// lastWords bounds the wait for the reason. It has come before the reset.
+const lastWords = 50 * time.Millisecond
+
+func (s *secured) Write(p []byte) (int, error) {
+	n, err := s.Conn.Write(p)
+	if err != nil {
+		s.broken.Store(true)
+		err = s.reason(err)
+	}
+	return n, err
+}
+
+// reason returns the alert of TLS that ended the connection, err without one.
+func (s *secured) reason(err error) error {
+	if s.raw.SetReadDeadline(time.Now().Add(lastWords)) != nil {
+		return err
+	}
+	_, reading := s.Conn.Read(make([]byte, 1))
+	if e, ok := errors.AsType[*net.OpError](reading); ok && e.Op == "remote error" {
+		return reading
+	}
+	return err
+}
+
+// Read returns nothing once a write has failed.
+func (s *secured) Read(p []byte) (int, error) {
+	n, err := s.Conn.Read(p)
+	if err == nil && s.broken.Load() {
+		return 0, net.ErrClosed
+	}
+	return n, err
 }
 
 func (w *wire) Read(p []byte) (int, error) {
