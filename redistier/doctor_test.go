@@ -153,6 +153,7 @@ func TestDoctorOfACluster(t *testing.T) {
 		t.Errorf("found %+v, %v", bad, err)
 	}
 	command(t, cluster.Servers[0], "CONFIG", "SET", "cluster-node-timeout", "1000")
+	t.Run("with a slot that nobody has", func(t *testing.T) { doctorMissesASlot(t, cluster, cfg) })
 	if err := cluster.Servers[3].Kill(); err != nil {
 		t.Fatal(err)
 	}
@@ -160,5 +161,58 @@ func TestDoctorOfACluster(t *testing.T) {
 	bad, err = problems(t, cfg, "shop")
 	if err != nil || len(bad) != 1 || bad[0].Check != "cluster" || bad[0].Server != cluster.Servers[0].Addr() || !strings.Contains(bad[0].Text, "no replica") {
 		t.Errorf("found %+v, %v", bad, err)
+	}
+	if err := cluster.Servers[0].Kill(); err != nil { // and nobody takes its place
+		t.Fatal(err)
+	}
+	bad, err = problems(t, cfg, "shop")
+	if err == nil || len(bad) != 1 || bad[0].Check != "connect" || !strings.Contains(bad[0].Text, "connect to "+cluster.Servers[0].Addr()) {
+		t.Errorf("found %+v, %v", bad, err)
+	}
+}
+
+// doctorMissesASlot: a slot without a master takes the whole cluster down, or its
+// keys alone where the servers are told to go on without it; then they call their
+// state good.
+func doctorMissesASlot(t *testing.T, cluster *lardertest.Cluster, cfg Config) {
+	const slot = "100"
+	owner := cluster.Owner(100)
+	all := func(args ...string) {
+		for _, srv := range cluster.Servers {
+			command(t, srv, args...)
+		}
+	}
+	await := func(field string) {
+		t.Helper()
+		eventually(t, field, func() bool {
+			return !slices.ContainsFunc(cluster.Servers, func(srv *lardertest.RedisServer) bool {
+				return !strings.Contains(command(t, srv, "CLUSTER", "INFO"), field+"\r\n")
+			})
+		})
+	}
+	told := func(text string) {
+		t.Helper()
+		bad, err := problems(t, cfg, "shop")
+		if err != nil || len(bad) != 3 {
+			t.Errorf("found %+v, %v", bad, err)
+		}
+		for _, f := range bad {
+			if f.Check != "cluster" || f.Level != LevelFailed || !strings.Contains(f.Text, text) || !strings.Contains(f.Advice, "--cluster fix") {
+				t.Errorf("found %+v", f)
+			}
+		}
+	}
+	all("CLUSTER", "DELSLOTS", slot)
+	await("cluster_state:fail")
+	told("1 of 16384 slots have no master, and so the servers refuse all keys")
+	all("CONFIG", "SET", "cluster-require-full-coverage", "no")
+	await("cluster_state:ok")
+	told("1 of 16384 slots have no master: their keys are refused")
+	all("CONFIG", "SET", "cluster-require-full-coverage", "yes")
+	command(t, owner, "CLUSTER", "ADDSLOTS", slot)
+	await("cluster_slots_ok:16384")
+	await("cluster_state:ok")
+	if bad, err := problems(t, cfg, "shop"); len(bad) > 0 || err != nil {
+		t.Errorf("in a cluster that was mended %+v, %v", bad, err)
 	}
 }

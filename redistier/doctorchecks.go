@@ -23,8 +23,8 @@ func checkPushes(ctx context.Context, e *exam) []Finding {
 		return found(LevelOK, "RESP3, and changes of what was read are pushed", "")
 	case Denied(err), strings.Contains(err.Error(), "NOPERM"): // the client hides the second in another error
 		return found(LevelFailed, "the user lacks a right that pushes need: "+instead, "grant +hello +client|id +client|setname +client|tracking, see the check of rights")
-	case begins(answered(err), "OOM", "MISCONF", "NOREPLICAS"):
-		return found(LevelSkipped, "the test writes, and the server refuses that: see memory, persistence and replicas", "")
+	case begins(answered(err), "OOM", "MISCONF", "NOREPLICAS", "CLUSTERDOWN"):
+		return found(LevelSkipped, "the test writes, and the server refuses that: see memory, persistence, replicas and cluster", "")
 	case errors.Is(err, rueidis.ErrNoCache), strings.Contains(err.Error(), "unknown command"):
 		return found(LevelFailed, "the server or a proxy before it does not speak RESP3 (HELLO 3): "+instead,
 			"use Redis 6 or newer without a proxy, and do not rename HELLO")
@@ -122,14 +122,20 @@ func checkReplicas(_ context.Context, e *exam) []Finding {
 }
 
 func checkCluster(_ context.Context, e *exam) []Finding {
+	const assign = "give the slots to masters: redis-cli --cluster fix"
 	if !e.conn.keys.clustered() {
 		return nil
 	}
-	state, failing := infoField(e.cluster, "cluster_state"), number(infoField(e.cluster, "cluster_slots_fail"))
+	field := func(name string) int64 { return number(infoField(e.cluster, "cluster_"+name)) }
+	state, failing, masterless := infoField(e.cluster, "cluster_state"), field("slots_fail"), slots-field("slots_assigned")
 	timeout, told := e.setting("cluster-node-timeout")
 	switch {
 	case e.cluster == "":
 		return found(LevelSkipped, "the user may not read CLUSTER INFO", "")
+	case masterless > 0 && state != "ok":
+		return found(LevelFailed, "%d of %d slots have no master, and so the servers refuse all keys", assign, masterless, slots)
+	case masterless > 0:
+		return found(LevelFailed, "%d of %d slots have no master: their keys are refused", assign, masterless, slots)
 	case state != "ok" || failing > 0:
 		return found(LevelFailed, "the cluster is in the state %s, %d slots fail", "look at CLUSTER NODES for the servers that are away", state, failing)
 	case number(e.Info["connected_slaves"]) == 0:
