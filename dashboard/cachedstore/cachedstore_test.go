@@ -2,10 +2,12 @@ package cachedstore_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"strconv"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -138,6 +140,31 @@ func TestKeysInRedis(t *testing.T) {
 		if got, err := redis.Command("EXISTS", "qa:"+key); err != nil || got != "1" {
 			t.Errorf("EXISTS %s is %q, %v", key, got, err)
 		}
+	}
+}
+
+// Who compares runs of two suites is told so; that is no failure of a read, which
+// would be counted, alerted about, and shown on the cache page.
+func TestAComparisonOfTwoSuitesIsNoFailure(t *testing.T) {
+	redis := lardertest.StartRedis(t)
+	cache := overRedis(t, redis, "qa")
+	s := cached(t, openDatabase(t, emptydb.SQLite(t), storetest.NewClock()), cache, cachedstore.Options{})
+	for _, name := range []string{"a", "b"} {
+		suite, _, err := s.CreateSuite(t.Context(), dashboard.NewSuite{Name: name})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, _, err := s.CreateExecution(t.Context(), dashboard.NewExecution{SuiteID: suite.ID}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for range 2 {
+		if _, err := s.Compare(t.Context(), 1, 2); !errors.Is(err, dashboard.ErrInvalid) || !strings.Contains(err.Error(), "head: must be") {
+			t.Errorf("got %v", err)
+		}
+	}
+	if got := cache.Stats().Keyspaces["compare"]; got.Errors != 0 || got.LoadErrors != 0 {
+		t.Errorf("%d reads and %d loads count as failed", got.Errors, got.LoadErrors)
 	}
 }
 

@@ -77,7 +77,7 @@ func (s *Store) History(ctx context.Context, caseID int64, limit int) (dashboard
 	return s.spaces.history.get(ctx, historyKey{caseID, limit})
 }
 
-// Compare implements [dashboard.Insights]. Which of the two executions is missing
+// Compare implements [dashboard.Insights]. Why two executions cannot be compared
 // is not in the cache, so the store below says it.
 func (s *Store) Compare(ctx context.Context, base, head int64) (dashboard.Comparison, error) {
 	v, err := s.spaces.compare.get(ctx, compareKey{base, head})

@@ -79,6 +79,9 @@ func (s *Store) declareInsights() error {
 		AppendKey: func(dst []byte, k compareKey) []byte { return k.append(dst) },
 	}, func(ctx context.Context, k compareKey) (dashboard.Comparison, error) {
 		c, err := s.inner.Compare(ctx, k.base, k.head)
+		if errors.Is(err, dashboard.ErrInvalid) {
+			return c, larder.ErrNotFound // a wrong question is no failure of the database
+		}
 		if err == nil && c.Base.Status.Finished() && c.Head.Status.Finished() {
 			larder.LoadFrom(ctx).TTL(s.options.ExtendedTTL)
 		}

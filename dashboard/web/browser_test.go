@@ -105,6 +105,7 @@ func TestPagesFitANarrowScreen(t *testing.T) {
 	if _, err := store.Seed(t.Context(), dashboard.SeedOptions{Days: 10}); err != nil {
 		t.Fatal(err)
 	}
+	send(t, newPages(t, store), "TEST-io.example.NamesOfClassesMayBeLongerThanAPhoneIsWide.xml", `<testsuite><testcase name="a" time="2585"><failure/></testcase></testsuite>`)
 	for i, h := range []http.Handler{newPages(t, store), newPages(t, newStore(t))} {
 		b := browsertest.New(t, h)
 		b.Run(emulation.SetDeviceMetricsOverride(390, 844, 1, true))
@@ -117,6 +118,9 @@ func TestPagesFitANarrowScreen(t *testing.T) {
 			b.Run(chromedp.Evaluate(`document.documentElement.scrollWidth - document.documentElement.clientWidth`, &over))
 			if over > 0 {
 				t.Errorf("%s is %d px too wide", path, over)
+			}
+			if cut := b.CutOff(); len(cut) > 0 {
+				t.Errorf("%s cuts off %q", path, cut)
 			}
 		}
 	}

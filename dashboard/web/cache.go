@@ -202,16 +202,27 @@ func perSecond(n uint64, seconds float64) string {
 	return strconv.FormatFloat(r, 'f', 2, 64)
 }
 
+// readsPerLoad says how rarely a read had to ask the database.
+func readsPerLoad(a dashboard.CacheSpan) string {
+	if a.Loads == 0 {
+		return "none was needed"
+	}
+	switch n := float64(a.Reads()) / float64(a.Loads); {
+	case n < 1.05:
+		return "one for every read"
+	case n < 9.95:
+		return "1 in " + strconv.FormatFloat(math.Round(n*10)/10, 'f', -1, 64) + " reads"
+	default:
+		return "1 in " + count(int64(math.Round(n))) + " reads"
+	}
+}
+
 func cacheTiles(o dashboard.CacheOverview, server *dashboard.CacheServer) []tile {
 	a := o.Recent
-	oneIn := "none was needed"
-	if a.Loads > 0 {
-		oneIn = "1 in " + count(int64(a.Reads()/max(a.Loads, 1))) + " reads"
-	}
 	stale := percentFigure(part(a.Stale, a.Reads()))
 	return append([]tile{
 		{Name: "Reads", Figure: perSecond(a.Reads(), a.Seconds), Unit: "/s", Lines: []string{"1 h: " + perSecond(o.Hour.Reads(), o.Hour.Seconds) + " /s"}},
-		{Name: "Loads", Figure: perSecond(a.Loads, a.Seconds), Unit: "/s", Lines: []string{oneIn}},
+		{Name: "Loads", Figure: perSecond(a.Loads, a.Seconds), Unit: "/s", Lines: []string{readsPerLoad(a)}},
 		{Name: "Loads avoided", Figure: count(int64(o.Hour.Avoided())), Unit: "in 1 h", Lines: []string{percent(part(o.Hour.Avoided(), o.Hour.Reads())) + " of the reads"}},
 		{Name: "Served stale", Figure: stale, Unit: "%", Lines: []string{count(int64(a.Stale)) + " in 5 m"}},
 		{Name: "Redis p50, p99", Figure: msFigure(a.RedisP50) + ", " + msFigure(a.RedisP99), Unit: "ms", Lines: []string{perSecond(a.Calls, a.Seconds) + " calls /s"}},

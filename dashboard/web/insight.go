@@ -1,6 +1,7 @@
 package web
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"strconv"
@@ -141,22 +142,30 @@ func (s *web) compare(_ http.ResponseWriter, r *http.Request) (*view, error) {
 	choices := dashboard.ExecutionFilter{}
 	if base > 0 && head > 0 {
 		comparison, err := s.store.Compare(r.Context(), base, head)
-		if err != nil {
+		switch {
+		case errors.Is(err, dashboard.ErrInvalid): // of two suites: the reader chooses again
+			d.Fault = fmt.Sprintf("#%d and #%d are runs of two suites; choose two of one.", base, head)
+		case err != nil:
 			return nil, err
+		default:
+			d.fill(comparison)
+			s.addDeltaStrips(r, d.Sections)
+			choices.SuiteID = comparison.Head.SuiteID
 		}
-		d.fill(comparison)
-		s.addDeltaStrips(r, d.Sections)
-		choices.SuiteID = comparison.Head.SuiteID
 	}
 	list, err := s.store.Executions(r.Context(), choices, dashboard.Page{Limit: dashboard.DefaultLimit})
 	if err != nil {
 		return nil, err
 	}
 	d.Choices = withChosen(list.Items, d)
-	if !d.Chosen {
+	v := &view{Name: "compare", Title: "Compare", Path: "/compare"}
+	if d.Fault != "" {
+		v.Status = http.StatusUnprocessableEntity
+	} else if !d.Chosen {
 		d.suggest(list.Items)
 	}
-	return &view{Name: "compare", Title: "Compare", Path: "/compare", Data: d}, nil
+	v.Data = d
+	return v, nil
 }
 
 // suggest selects the two newest executions of one suite.

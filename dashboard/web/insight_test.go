@@ -1,0 +1,51 @@
+package web
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/larder-go/larder/dashboard"
+)
+
+// The lists of the form hold runs of all suites until two are chosen, so two of
+// different suites are chosen easily. The form stays, as it was sent.
+func TestRunsOfTwoSuitesAreChosenAgain(t *testing.T) {
+	h := newPages(t, newStore(t))
+	send(t, h, "api", report)
+	send(t, h, "ui", report)
+	w := get(h, "/compare?base=1&head=2")
+	if got := text(w); w.Code != 422 || !strings.Contains(got, "#1 and #2 are runs of two suites; choose two of one.") || !strings.Contains(got, "Base #2 ui") {
+		t.Errorf("%d %s", w.Code, got)
+	}
+	body := w.Body.String()
+	for _, want := range []string{`<option value="1" selected>#1 api`, `<option value="2" selected>#2 ui`} {
+		if !strings.Contains(body, want) {
+			t.Errorf("missing %s in %s", want, body)
+		}
+	}
+}
+
+// A failure may say nothing: its row has a link all the same.
+func TestErrorsWithoutAMessageHaveALink(t *testing.T) {
+	h := newPages(t, newStore(t))
+	send(t, h, "api", `<testsuite><testcase name="a"><failure/></testcase><testcase name="b"><failure/></testcase></testsuite>`)
+	for _, path := range []string{"/", "/flaky"} {
+		if body := get(h, path).Body.String(); !strings.Contains(body, `href="/executions/1">without a message</a>`) {
+			t.Errorf("%s has no link without a message: %s", path, body)
+		}
+	}
+}
+
+func TestReadsPerLoad(t *testing.T) {
+	for want, span := range map[string]dashboard.CacheSpan{
+		"none was needed":    {Memory: 5},
+		"one for every read": {Loaded: 7, Loads: 7},
+		"1 in 1.9 reads":     {Memory: 473, Loaded: 527, Loads: 527},
+		"1 in 3 reads":       {Memory: 2, Loaded: 1, Loads: 1},
+		"1 in 1,235 reads":   {Memory: 123450, Loaded: 5, Loads: 100},
+	} {
+		if got := readsPerLoad(span); got != want {
+			t.Errorf("%+v: %q, want %q", span, got, want)
+		}
+	}
+}
