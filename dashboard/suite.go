@@ -9,6 +9,15 @@ import (
 // DefaultFramework is the framework_type of a suite that names none.
 const DefaultFramework = "pytest"
 
+// FrameworkOf returns the framework_type of a suite that comes to be by a report
+// of a format: what the report says, which is not which program wrote it.
+func FrameworkOf(format string) string {
+	if format == "gotest" {
+		return "go test"
+	}
+	return format
+}
+
 // Suite is a set of test cases.
 type Suite struct {
 	ID            int64           `json:"id"`

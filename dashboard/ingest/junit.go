@@ -110,6 +110,9 @@ func (p *junit) document() error {
 		case xml.CharData:
 			if text := strings.TrimLeft(string(x), " \t\r\n"); text != "" {
 				p.at += strings.Count(string(x[:len(x)-len(text)]), "\n")
+				if !seen {
+					return p.refuse("begins with text, not with an XML element")
+				}
 				return p.refuse("has text outside of its root element")
 			}
 		case xml.StartElement:

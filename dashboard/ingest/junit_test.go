@@ -148,8 +148,8 @@ func TestRefusedReportsNameTheLine(t *testing.T) {
 	}{
 		"empty":                 {"", 1, "no element"},
 		"only space":            {"\n\n  \n", 4, "no element"},
-		"no XML":                {"ok  \tpkg\t0.1s\n", 1, "text outside"},
-		"JSON":                  {`{"Action":"run"}`, 1, "text outside"},
+		"no XML":                {"ok  \tpkg\t0.1s\n", 1, "begins with text"},
+		"JSON":                  {`{"Action":"run"}`, 1, "begins with text"},
 		"HTML":                  {"\n<html><body>502</body></html>", 2, "root element <html>"},
 		"DOCTYPE":               {"<?xml version=\"1.0\"\n?>\n" + bomb + "<testsuite/>", 3, "<!DOCTYPE>"},
 		"an entity":             {"<testsuite>\n<testcase name=\"&xxe;\"/></testsuite>", 2, "entity"},

@@ -37,7 +37,7 @@ func (s *Store) Ingest(ctx context.Context, in dashboard.Ingestion) (dashboard.I
 }
 
 func (t *txn) ingest(ctx context.Context, in dashboard.Ingestion, out *dashboard.IngestReport) error {
-	suite, created, err := t.suiteNamed(ctx, in.Suite)
+	suite, created, err := t.suiteNamed(ctx, in.Suite, in.Report.Format)
 	if err != nil {
 		return err
 	}
@@ -95,14 +95,14 @@ func (s *Store) seen(ctx context.Context, in dashboard.Ingestion) (dashboard.Ing
 	return dashboard.IngestReport{Execution: e, Duplicate: true, Warnings: in.Report.Warnings}, err
 }
 
-// suiteNamed returns the id of a suite and whether it was created for it.
-func (t *txn) suiteNamed(ctx context.Context, name string) (int64, bool, error) {
+// suiteNamed returns the id of a suite and whether it was created, for a report of a format.
+func (t *txn) suiteNamed(ctx context.Context, name, format string) (int64, bool, error) {
 	find := "SELECT id FROM suites WHERE name = ? AND deleted_at IS NULL" + t.dialect.lock("suites")
 	var id int64
 	if err := t.each(ctx, scanID(&id), find, name); err != nil || id != 0 {
 		return id, false, err
 	}
-	suite, err := dashboard.NewSuite{Name: name, CreatedBy: "ingest"}.Normal()
+	suite, err := dashboard.NewSuite{Name: name, FrameworkType: dashboard.FrameworkOf(format), CreatedBy: "ingest"}.Normal()
 	if err != nil {
 		return 0, false, err
 	}

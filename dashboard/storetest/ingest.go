@@ -43,6 +43,9 @@ func ingestWhole(f *fixture) {
 	other, _, err := f.store.Ingest(f.ctx, report("unknown", "h", mixedCases()...))
 	f.ok(err)
 	f.equal([]any{other.SuiteCreated, other.CasesCreated}, []any{true, 5}, "ingestion into a new suite")
+	made, err := f.store.Suite(f.ctx, other.Execution.SuiteID)
+	f.ok(err)
+	f.equal(made.FrameworkType, "junit", "framework of the suite that a report made")
 	at := Start.AddDate(0, 0, -3)
 	old := report("known", "old")
 	old.StartedAt = &at

@@ -6,6 +6,7 @@ package upload
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"compress/gzip"
 	"crypto/sha256"
 	"encoding/hex"
@@ -188,9 +189,9 @@ func (c *collector) inflate(r *bufio.Reader) (io.Reader, error) {
 
 func (c *collector) parse(r io.Reader) (dashboard.Report, error) {
 	buffered := bufio.NewReaderSize(r, 64<<10)
-	format := c.format
+	format, looks := c.format, sniff(buffered)
 	if format == "" {
-		format = sniff(buffered)
+		format = cmp.Or(looks, unknown)
 	}
 	parse, ok := c.formats[format]
 	if !ok {
@@ -198,23 +199,49 @@ func (c *collector) parse(r io.Reader) (dashboard.Report, error) {
 	}
 	report, err := parse(buffered)
 	if err != nil {
-		return report, err
+		return report, mistaken(err, format, looks)
 	}
 	// The parser may stop before the end; the hash covers all bytes.
 	_, err = io.Copy(io.Discard, buffered)
 	return report, err
 }
 
+// mistaken says of a report that was sent as one format and looks like the other
+// what to send it as.
+func mistaken(err error, format, looks string) error {
+	fault, ok := errors.AsType[*dashboard.ReportError](err)
+	if !ok || fault.TooLarge || looks == "" || format == looks {
+		return err
+	}
+	what := map[string]string{"gotest": "the output of go test -json", "junit": "XML"}[looks]
+	return &dashboard.ReportError{Line: fault.Line, Reason: fmt.Sprintf("%s; it looks like %s, so send it as %s", fault.Reason, what, looks)}
+}
+
+// FormatOf returns the name of the format that a report, plain or compressed, has
+// by its first bytes.
+func FormatOf(r io.Reader) (string, error) {
+	c := &collector{left: MaxInflated, hash: sha256.New()}
+	plain, err := c.inflate(bufio.NewReader(r))
+	if err != nil {
+		return "", err
+	}
+	return cmp.Or(sniff(bufio.NewReader(plain)), unknown), nil
+}
+
+// unknown is the format of what looks like none: its parser says what is wrong in line 1.
+const unknown = "junit"
+
+// sniff returns "" for what looks like no format.
 func sniff(r *bufio.Reader) string {
-	head, _ := r.Peek(512)
+	head, _ := r.Peek(4096)
 	head = bytes.TrimLeft(bytes.TrimPrefix(head, []byte("\xef\xbb\xbf")), " \t\r\n")
 	switch {
 	case bytes.HasPrefix(head, []byte("<")), bytes.HasPrefix(head, []byte("\xff\xfe")), bytes.HasPrefix(head, []byte("\xfe\xff")):
 		return "junit"
-	case bytes.HasPrefix(head, []byte("{")):
+	case bytes.HasPrefix(head, []byte("{")), bytes.Contains(head, []byte("\n{\"")): // go test says what it downloads before its first event
 		return "gotest"
 	}
-	return "junit" // its parser says what is wrong in line 1
+	return ""
 }
 
 // limiter ends a stream that inflates without bound.

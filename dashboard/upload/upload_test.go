@@ -112,3 +112,40 @@ func TestTheFormatIsFoundOutFromTheFirstBytes(t *testing.T) {
 		}
 	}
 }
+
+// Who sends a report as the wrong format is told the right one; what looks like
+// neither gets no such advice.
+func TestAReportOfTheOtherFormat(t *testing.T) {
+	fails := func(io.Reader) (dashboard.Report, error) {
+		return dashboard.Report{}, &dashboard.ReportError{Line: 3, Reason: "no"}
+	}
+	for _, x := range []struct{ format, content, want string }{
+		{"junit", "\n{\"Action\":\"run\"}", "report: line 3: a: no; it looks like the output of go test -json, so send it as gotest"},
+		{"junit", "go: downloading x v1\n{\"Action\":\"run\"}", "report: line 3: a: no; it looks like the output of go test -json, so send it as gotest"},
+		{"gotest", "<testsuite/>", "report: line 3: a: no; it looks like XML, so send it as junit"},
+		{"gotest", "hello", "report: line 3: a: no"},
+		{"junit", "hello", "report: line 3: a: no"},
+		{"", "hello", "report: line 3: a: no"},
+		{"", "{", "report: line 3: a: no"},
+	} {
+		c := newCollector(1000)
+		c.formats, c.format = Formats{"junit": fails, "gotest": fails}, x.format
+		if err := c.file("a", zipped(t, x.content)); err == nil || err.Error() != x.want {
+			t.Errorf("%q as %q: got %v, want %s", x.content, x.format, err, x.want)
+		}
+	}
+}
+
+func TestFormatOf(t *testing.T) {
+	for content, want := range map[string]string{"<a/>": "junit", "{}": "gotest", "go: downloading x v1\n{\"Action\":\"start\"}": "gotest", "hello": "junit", "": "junit"} {
+		if got, err := FormatOf(strings.NewReader(content)); got != want || err != nil {
+			t.Errorf("%q: %s, %v; want %s", content, got, err, want)
+		}
+		if got, err := FormatOf(zipped(t, content)); got != want || err != nil {
+			t.Errorf("%q compressed: %s, %v; want %s", content, got, err, want)
+		}
+	}
+	if _, err := FormatOf(strings.NewReader("\x1f\x8b broken")); err == nil {
+		t.Error("broken gzip has a format")
+	}
+}

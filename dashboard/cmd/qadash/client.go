@@ -94,7 +94,7 @@ func refusal(response *http.Response, body []byte) error {
 }
 
 // suite returns the id of a suite by its name, and makes it if it is missing.
-func (c *client) suite(ctx context.Context, name string) (int64, error) {
+func (c *client) suite(ctx context.Context, name, framework string) (int64, error) {
 	for skip := 0; ; skip += dashboard.MaxLimit {
 		var found []dashboard.Suite
 		if err := c.call(ctx, http.MethodGet, fmt.Sprintf("/suites?limit=%d&skip=%d&q=%s", dashboard.MaxLimit, skip, url.QueryEscape(name)), nil, &found); err != nil {
@@ -110,6 +110,6 @@ func (c *client) suite(ctx context.Context, name string) (int64, error) {
 		}
 	}
 	var made dashboard.Suite
-	err := c.call(ctx, http.MethodPost, "/suites", dashboard.NewSuite{Name: name}, &made)
+	err := c.call(ctx, http.MethodPost, "/suites", dashboard.NewSuite{Name: name, FrameworkType: framework}, &made)
 	return made.ID, err
 }

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/larder-go/larder/dashboard"
+	"github.com/larder-go/larder/dashboard/upload"
 )
 
 const defaultURL = "http://127.0.0.1:8000"
@@ -32,11 +33,14 @@ func report(ctx context.Context, args []string, s streams) error {
 	r := reportFlags{fields: fromCI(s.env)}
 	f.StringVar(&r.url, "url", either(get(s.env, "QADASH_URL"), defaultURL), "address of the server; QADASH_URL")
 	f.StringVar(&r.token, "token", "", "token with the write scope; better QADASH_TOKEN, which no process list shows")
-	f.StringVar(&r.format, "format", "junit", "format of the files: junit, or gotest for the output of go test -json")
+	f.StringVar(&r.format, "format", "", "format of the files: junit, or gotest for the output of go test -json; default what the first file looks like")
 	f.DurationVar(&r.wait, "timeout", 2*time.Minute, "longest time to wait for the server")
 	r.fields.flags(f)
 	if err := parse(f, args); err != nil {
 		return err
+	}
+	if r.format != "" && r.format != "junit" && r.format != "gotest" {
+		return &usageError{fmt.Sprintf("--format %q is neither junit nor gotest", r.format)}
 	}
 	r.token = either(r.token, get(s.env, "QADASH_TOKEN"))
 	files, err := expand(f.Args())
@@ -86,7 +90,14 @@ func (r *reportFlags) send(ctx context.Context, files []string) (dashboard.Inges
 			return none, fmt.Errorf("%s is a directory", name)
 		}
 	}
-	target, err := url.JoinPath(r.url, "/api/v1/ingest/", r.format)
+	format := r.format
+	if format == "" {
+		var err error
+		if format, err = formatOf(files[0]); err != nil {
+			return none, err
+		}
+	}
+	target, err := url.JoinPath(r.url, "/api/v1/ingest/", format)
 	if err != nil {
 		return none, &usageError{fmt.Sprintf("--url %q is not an address", r.url)}
 	}
@@ -105,6 +116,19 @@ func (r *reportFlags) send(ctx context.Context, files []string) (dashboard.Inges
 	}
 	defer response.Body.Close()
 	return readAnswer(response)
+}
+
+func formatOf(name string) (string, error) {
+	file, err := os.Open(name)
+	if err != nil {
+		return "", err
+	}
+	defer file.Close()
+	format, err := upload.FormatOf(file)
+	if err != nil {
+		return "", fmt.Errorf("%s: %w", name, err)
+	}
+	return format, nil
 }
 
 func (r *reportFlags) write(body *multipart.Writer, files []string) error {

@@ -165,7 +165,7 @@ func (l *liveRun) begin(ctx context.Context) bool {
 	l.sent = map[string]bool{}
 	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
 	defer cancel()
-	suite, err := l.client.suite(ctx, l.fields.Suite)
+	suite, err := l.client.suite(ctx, l.fields.Suite, dashboard.FrameworkOf("gotest"))
 	var made dashboard.Execution
 	if err == nil {
 		err = l.client.call(ctx, http.MethodPost, "/executions", dashboard.NewExecution{

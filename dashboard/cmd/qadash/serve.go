@@ -48,7 +48,7 @@ func serve(ctx context.Context, args []string, s streams) error {
 	}
 	listener, err := net.Listen("tcp", c.Addr)
 	if err != nil {
-		return err
+		return fmt.Errorf("%w; ADDR names another address, such as ADDR=127.0.0.1:8001", err)
 	}
 	defer listener.Close()
 	return serveOn(ctx, listener, c, log, s)
