@@ -104,11 +104,13 @@ func (s *Server) refuse(w http.ResponseWriter, r *http.Request, who dashboard.Pr
 		w.Header().Set("Retry-After", "60")
 		deny(w, http.StatusTooManyRequests, "Too many wrong tokens came from this address. Wait a minute.")
 	case who.Scope == "":
+		why := "This needs a token with the " + string(need) + " scope: Authorization: Bearer …"
 		if given(r) != "" {
 			s.failures.add(r)
+			why = "The token is not known here: it is wrong, revoked or expired. This needs one with the " + string(need) + " scope."
 		}
 		w.Header().Set("WWW-Authenticate", `Bearer realm="qadash"`)
-		deny(w, http.StatusUnauthorized, "This needs a token with the "+string(need)+" scope: Authorization: Bearer …")
+		deny(w, http.StatusUnauthorized, why)
 	default:
 		deny(w, http.StatusForbidden, "This needs the "+string(need)+" scope; the token "+who.Name+" has "+string(who.Scope)+".")
 	}

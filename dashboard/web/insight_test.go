@@ -1,10 +1,13 @@
 package web
 
 import (
+	"log/slog"
 	"strings"
 	"testing"
 
 	"github.com/larder-go/larder/dashboard"
+	"github.com/larder-go/larder/dashboard/ingest"
+	"github.com/larder-go/larder/dashboard/upload"
 )
 
 // The lists of the form hold runs of all suites until two are chosen, so two of
@@ -46,6 +49,27 @@ func TestReadsPerLoad(t *testing.T) {
 	} {
 		if got := readsPerLoad(span); got != want {
 			t.Errorf("%+v: %q, want %q", span, got, want)
+		}
+	}
+}
+
+// The commands on the page work as they stand: they name this server, and the
+// token where one is needed.
+func TestCommandsForCINameTheServerAndTheToken(t *testing.T) {
+	store := newStore(t)
+	for _, required := range []bool{false, true} {
+		h, err := New(Options{Store: store, Formats: upload.Formats{"junit": ingest.JUnit}, TokenRequired: required, Log: slog.New(slog.DiscardHandler)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, path := range []string{"/", "/upload"} {
+			got := text(get(h, path))
+			if !strings.Contains(got, "export QADASH_URL=http://example.com qadash report") {
+				t.Errorf("%s does not name the server: %s", path, got)
+			}
+			if strings.Contains(got, `curl -H "Authorization: Bearer $QADASH_TOKEN" -F file=@junit.xml "http://example.com/api`) != required || strings.Contains(got, "Each needs QADASH_TOKEN") != required {
+				t.Errorf("%s with a token required %v: %s", path, required, got)
+			}
 		}
 	}
 }

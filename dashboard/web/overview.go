@@ -76,7 +76,7 @@ type overviewData struct {
 	Errors   []dashboard.TopError
 	Upload   uploadPanel
 	Answers  answersPanel
-	Origin   string
+	CI       ciLines
 	Now      time.Time
 	Zone     *time.Location
 }
@@ -100,7 +100,7 @@ func (s *web) overviewWith(r *http.Request, status int, n notice) (*view, error)
 		return nil, err
 	}
 	d := s.overviewData(f, days, zone)
-	d.Origin = originOf(r)
+	d.CI = s.ciLines(r)
 	d.Upload = uploadPanel{Notice: n, Suites: suiteNames(f), Suite: r.URL.Query().Get("suite")}
 	d.Answers = newAnswers(dashboard.TraceOf(r.Context()).Answers(), time.Since(start))
 	return &view{Name: "overview", Title: "Overview", Path: "/", Status: status, Data: d}, nil

@@ -21,8 +21,8 @@ type uploadPanel struct {
 
 // uploadData is the content of the page.
 type uploadData struct {
-	Panel  uploadPanel
-	Origin string
+	Panel uploadPanel
+	CI    ciLines
 }
 
 // notice says what an upload did. An empty Class is no notice.
@@ -42,7 +42,7 @@ func (s *web) uploadPage(_ http.ResponseWriter, r *http.Request) (*view, error) 
 	for _, suite := range suites.Items {
 		panel.Suites = append(panel.Suites, suite.Name)
 	}
-	return &view{Name: "upload", Title: "Upload", Path: "/upload", Data: uploadData{panel, originOf(r)}}, nil
+	return &view{Name: "upload", Title: "Upload", Path: "/upload", Data: uploadData{panel, s.ciLines(r)}}, nil
 }
 
 // upload takes in a report from the form and leads back to the overview, which

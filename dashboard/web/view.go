@@ -92,6 +92,16 @@ func absolute(t time.Time, zone *time.Location) string {
 	return t.In(zone).Format("2 Jan 2006 15:04:05 MST")
 }
 
+// ciLines are commands that send a report to this server.
+type ciLines struct {
+	Origin string
+	Token  bool // they need one
+}
+
+func (s *web) ciLines(r *http.Request) ciLines {
+	return ciLines{Origin: originOf(r), Token: s.TokenRequired}
+}
+
 // originOf is the address under which the reader knows this server.
 func originOf(r *http.Request) string {
 	scheme := "http"

@@ -90,7 +90,11 @@ func refusal(response *http.Response, body []byte) error {
 	if json.Unmarshal(body, &problem) != nil || problem.Detail == "" {
 		return fmt.Errorf("the server answered %s", response.Status)
 	}
-	return fmt.Errorf("refused (%d): %s", response.StatusCode, problem.Detail)
+	hint := ""
+	if response.StatusCode == http.StatusUnauthorized && response.Request.Header.Get("Authorization") == "" {
+		hint = "; QADASH_TOKEN names it"
+	}
+	return fmt.Errorf("refused (%d): %s%s", response.StatusCode, problem.Detail, hint)
 }
 
 // suite returns the id of a suite by its name, and makes it if it is missing.
