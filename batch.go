@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"runtime/debug"
+	"slices"
 
 	"github.com/larder-go/larder/internal/clock"
 	"github.com/larder-go/larder/internal/flight"
@@ -126,6 +127,11 @@ func (b *batch[K, V]) flush(ctx context.Context) {
 		defer cancel()
 		b.runTraced(waits)
 	}
+	b.launch(ctx)
+}
+
+// launch begins the refreshes that were noted.
+func (b *batch[K, V]) launch(ctx context.Context) {
 	b.k.launch(ctx, b.refreshing, b.load)
 	b.refreshing = nil
 }
@@ -140,7 +146,7 @@ func (b *batch[K, V]) addLate(e *entry[K, V], now int64) {
 	}
 }
 
-// refresh notes a key that is refreshed when the batch is done.
+// refresh notes a key that is refreshed when all keys were looked for.
 func (b *batch[K, V]) refresh(key K, hash uint64) {
 	if m, leads := b.k.openRefresh(key, hash); leads {
 		b.refreshing = append(b.refreshing, m)
@@ -156,7 +162,7 @@ type member[K comparable, V any] struct {
 	f     *flight.Flight[K, guard, outcome[V]] // own, or that of a refresh that was joined at place
 	place int
 	o     outcome[V]
-	ended bool
+	ended bool // the flight is, or a load will see to that
 
 	stale    *V   // what a refresh replaces; nil: nothing
 	early    bool // which is still fresh
@@ -178,6 +184,7 @@ func (b *batch[K, V]) fail(key K, err error) {
 // fills whose flights it leads, then waits for the flights of others.
 func (b *batch[K, V]) run(ctx context.Context) {
 	loading, waiting := b.consult(ctx)
+	b.launch(ctx)
 	b.loadAll(ctx, loading)
 	if len(waiting) > 0 {
 		b.waitForLeases(ctx, waiting)
@@ -188,16 +195,22 @@ func (b *batch[K, V]) run(ctx context.Context) {
 	b.letGo()
 }
 
-// quit gives up all flights of the batch.
+// quit gives up all flights of the batch, but for those that loads end, and what
+// it would have loaded and refreshed.
 func (b *batch[K, V]) quit() {
 	b.tally()
-	for _, m := range b.leads {
+	leads := slices.DeleteFunc(b.leads, func(m *member[K, V]) bool { return m.ended })
+	b.k.releaseAll(leads)
+	for _, m := range leads {
 		if b.k.flights.Remove(m.f) {
 			m.f.Abandon()
 		}
 	}
 	for _, j := range b.joins {
 		j.f.Leave()
+	}
+	for _, m := range b.refreshing {
+		b.k.abandonRefresh(m)
 	}
 }
 
@@ -242,8 +255,10 @@ type joined[K comparable, V any] struct {
 func (b *batch[K, V]) await(ctx context.Context) {
 	var refused []joined[K, V]
 	var keys []K
-	for _, j := range b.joins {
+	for len(b.joins) > 0 {
+		j := b.joins[0]
 		o, ok, err := j.f.Wait(ctx)
+		b.joins = b.joins[1:] // is left, or has ended
 		switch {
 		case err != nil:
 			b.fail(j.key, leave(ctx, j.f, err))
@@ -263,7 +278,7 @@ func (b *batch[K, V]) await(ctx context.Context) {
 func (b *batch[K, V]) waitForLeases(ctx context.Context, members []*member[K, V]) {
 	keys, one := make([]K, len(members)), oneOf(b.load)
 	for i, m := range members {
-		keys[i], m.r.load = m.r.key, one
+		keys[i], m.r.load, m.ended = m.r.key, one, true
 	}
 	b.singly(keys, func(i int) (V, error) {
 		m := members[i]

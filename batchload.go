@@ -21,6 +21,7 @@ func (b *batch[K, V]) loadAll(ctx context.Context, members []*member[K, V]) {
 	done := make(chan struct{})
 	loadCtx, cancel := b.k.loadContext(context.WithoutCancel(ctx))
 	for _, m := range members {
+		m.ended = true
 		m.f.Loading(sync.OnceFunc(func() {
 			if left.Add(-1) == 0 {
 				cancel()
