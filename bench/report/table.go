@@ -42,7 +42,7 @@ var tables = []tableSpec{
 	{bench: "OutageMemory", title: "Redis hangs: memory hits", row: "redis", units: []string{"p50-us|p50 µs", "p99-us|p99 µs"},
 		note: "Of Larder, 1,000 reads a second for less than MaxStaleness. After a hang of three seconds what Redis has is read from there again within the time that stands among the targets."},
 	{bench: "GroupInvalidation", title: "Invalidating 1,000 entries among a million", row: "way",
-		units: []string{"ns/op|ns", "others-p99-us|p99 of another client, µs", "others-max-us|longest, µs"}},
+		units: []string{"ns/op|ns", "others-p99-us|p99 of another client, µs", "before-p99-us|before, µs", "others-max-us|longest, µs"}},
 	{bench: "MemorySpace", title: "Heap for an entry of 200 bytes", units: []string{"B/entry|bytes"}, ratio: true,
 		note: "Of 200,000 entries, with what a cache takes once: its connection, its board of tickets, its sketch."},
 	{bench: "RedisSpace", title: "Redis memory for an entry", units: []string{"key-B|key alone, bytes", "B/entry|server, bytes"}, ratio: true,
