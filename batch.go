@@ -248,6 +248,8 @@ type joined[K comparable, V any] struct {
 	hash  uint64
 	f     *flight.Flight[K, guard, outcome[V]]
 	place int
+
+	honoured bool // the token of the batch was, before
 }
 
 // await waits for the flights that the batch joined, and gets singly what they
@@ -262,7 +264,7 @@ func (b *batch[K, V]) await(ctx context.Context) {
 		switch {
 		case err != nil:
 			b.fail(j.key, leave(ctx, j.f, err))
-		case ok && o.admits(j.place, b.config.floor, b.config.exact):
+		case ok && o.admits(j.place, b.config.floor, b.config.exact) && o.trusts(j.honoured && b.k.cache.honours(b.config.token)):
 			b.take(j.key, &o)
 		default:
 			refused, keys = append(refused, j), append(keys, j.key)

@@ -97,12 +97,13 @@ func (b *batch[K, V]) enlist(key K, hash uint64) {
 // board leads the flight of m, the member of s, which no look settled, or joins
 // the one that somebody else leads. Its guard is as old as the look.
 func (b *batch[K, V]) board(m *member[K, V], s *seat[K, V]) {
+	honoured := b.k.cache.honours(b.config.token)
 	f, place, leads := b.k.flights.Join(s.key, s.hash, func() *flight.Flight[K, guard, outcome[V]] {
 		return m.own.Begin(guard{entry: s.ticket, deps: s.needs.tickets})
 	})
 	if !leads {
 		b.k.stats.localWaits.Add()
-		b.joins = append(b.joins, joined[K, V]{s.key, s.hash, f, place})
+		b.joins = append(b.joins, joined[K, V]{s.key, s.hash, f, place, honoured})
 		return
 	}
 	m.f, m.o = f, outcome[V]{}

@@ -160,6 +160,15 @@ func (o *outcome[V]) admits(place int, floor int64, exact bool) bool {
 	return !exact && o.evidence >= floor
 }
 
+// trusts reports whether a read may use what a flight brought; honoured says
+// whether its token was honoured when it joined and still is. What Redis had, or
+// took, says nothing to a read whose token it does not honour, whatever the order:
+// an invalidation that is not confirmed removes no lease and no value. A load
+// without Redis that is admitted began after the read.
+func (o *outcome[V]) trusts(honoured bool) bool {
+	return honoured || o.source == sourceBypass || o.err != nil && !o.negative
+}
+
 // maxRefusals is how often a Get accepts to be refused by flights of others
 // before it works for itself.
 const maxRefusals = 2
@@ -218,6 +227,7 @@ func (k *Keyspace[K, V]) getSlow(ctx context.Context, key K, hash uint64, load L
 		if refusals == maxRefusals {
 			return k.lead(ctx, flight.New[K, guard, outcome[V]](guard{}), r, &w.l)
 		}
+		honoured := k.cache.honours(r.token)
 		f, place, leads := k.flights.Join(key, hash, func() *flight.Flight[K, guard, outcome[V]] { return w.f.Begin(r.guard(k.cache)) })
 		if leads {
 			return k.lead(ctx, f, r, &w.l)
@@ -230,7 +240,7 @@ func (k *Keyspace[K, V]) getSlow(ctx context.Context, key K, hash uint64, load L
 		if !ok {
 			continue // its leader gave up; one of us leads the next
 		}
-		if o.admits(place, r.floor, r.exact) {
+		if o.admits(place, r.floor, r.exact) && o.trusts(honoured && k.cache.honours(r.token)) {
 			r.spent = !o.stale
 			return k.answer(ctx, r, o)
 		}

@@ -47,7 +47,7 @@ func (k *Keyspace[K, V]) awaitRefresh(ctx context.Context, r *request[K, V], o o
 	case !ok: // another process refreshes
 	case fresh.err != nil && !fresh.negative:
 		o.source = sourceStaleFailed
-	case fresh.admits(m.place, r.floor, r.exact):
+	case fresh.admits(m.place, r.floor, r.exact) && fresh.trusts(k.cache.honours(r.token)):
 		return k.settle(fresh)
 	}
 	return k.settle(o)
