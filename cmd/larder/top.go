@@ -28,7 +28,7 @@ func (a *app) topCommand() *cobra.Command {
 			case rows < 0:
 				return usage("--rows %d is below 0", rows)
 			}
-			return a.inspect(cmd.Context(), func(i *redistier.Inspector) error { return a.top(cmd.Context(), i, every, count, rows) })
+			return a.inspect(cmd.Context(), func(i *redistier.Inspector) error { return a.top(cmd.Context(), i, looks{every, count, rows}) })
 		},
 	}
 	c.Flags().DurationVar(&every, "interval", time.Second, "time between two looks")
@@ -61,7 +61,13 @@ func (t *tally) take() map[string]int {
 	return counts
 }
 
-func (a *app) top(ctx context.Context, i *redistier.Inspector, every time.Duration, count, rows int) error {
+// looks say how often top looks, and how much it shows.
+type looks struct {
+	every       time.Duration
+	count, rows int // count 0: without end
+}
+
+func (a *app) top(ctx context.Context, i *redistier.Inspector, o looks) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	changes := &tally{counts: map[string]int{}}
@@ -73,19 +79,28 @@ func (a *app) top(ctx context.Context, i *redistier.Inspector, every time.Durati
 			cancel(&exitError{exitUnreachable, err})
 		}
 	})
+	err := a.look(ctx, i, changes, o)
+	if err == nil || ctx.Err() == nil {
+		return err
+	}
+	if lost, ok := errors.AsType[*exitError](context.Cause(ctx)); ok {
+		return lost
+	}
+	return nil // whoever ends top means no error, whatever was under way
+}
+
+// look shows what goes on until it has done so as often as it should, or ctx ends.
+func (a *app) look(ctx context.Context, i *redistier.Inspector, changes *tally, o looks) error {
 	before, err := i.Servers(ctx)
 	if err != nil {
 		return err
 	}
-	tick := time.NewTicker(every)
+	tick := time.NewTicker(o.every)
 	defer tick.Stop()
 	for n := 1; ; n++ {
 		select {
 		case <-ctx.Done():
-			if lost, ok := errors.AsType[*exitError](context.Cause(ctx)); ok {
-				return lost
-			}
-			return nil
+			return ctx.Err()
 		case <-tick.C:
 		}
 		now, err := i.Servers(ctx)
@@ -99,7 +114,7 @@ func (a *app) top(ctx context.Context, i *redistier.Inspector, every time.Durati
 		case err != nil:
 			return err
 		}
-		if err := a.screen(before, now, every, changes.take(), hot[:min(rows, len(hot))], rows); err != nil || n == count {
+		if err := a.screen(before, now, o.every, changes.take(), hot[:min(o.rows, len(hot))], o.rows); err != nil || n == o.count {
 			return err
 		}
 		before = now
