@@ -34,14 +34,8 @@ var urlLine = regexp.MustCompile(`http://\S+`)
 
 func startQadash(t *testing.T) *qadash {
 	t.Helper()
-	redis, dir := lardertest.StartRedis(t), t.TempDir()
-	program := filepath.Join(dir, "qadash")
-	build := exec.Command("go", "build", "-o", program, "./cmd/qadash")
-	build.Dir, build.Env = "../dashboard", append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
-	cmd := exec.Command(program, "serve")
+	redis, dir := lardertest.StartRedis(t), unpack(t)
+	cmd := exec.Command(filepath.Join(dir, "qadash"), "serve")
 	cmd.Env = append(os.Environ(), "ADDR=127.0.0.1:0", "DATABASE_URL=sqlite:"+filepath.Join(dir, "qa.db"), "REDIS_URL=redis://"+redis.Addr(),
 		"CACHE_COMPRESS_MIN=256", "CACHE_READ_TIMEOUT=5s", "LOG_LEVEL=error", "AUTH_MODE=auto", "ADMIN_TOKEN=")
 	cmd.Stderr = os.Stderr
