@@ -202,9 +202,7 @@ func (b *batch[K, V]) quit() {
 	leads := slices.DeleteFunc(b.leads, func(m *member[K, V]) bool { return m.ended })
 	b.k.releaseAll(leads)
 	for _, m := range leads {
-		if b.k.flights.Remove(m.f) {
-			m.f.Abandon()
-		}
+		b.abandon(m)
 	}
 	for _, j := range b.joins {
 		j.f.Leave()
@@ -217,6 +215,14 @@ func (b *batch[K, V]) quit() {
 // end publishes the outcome of a flight the batch leads, and removes it.
 func (b *batch[K, V]) end(m *member[K, V], o *outcome[V]) {
 	b.k.endFlight(m.f, *o)
+	m.ended = true
+}
+
+// abandon ends a flight the batch leads without an outcome: who joined starts over.
+func (b *batch[K, V]) abandon(m *member[K, V]) {
+	if b.k.flights.Remove(m.f) {
+		m.f.Abandon()
+	}
 	m.ended = true
 }
 

@@ -90,11 +90,34 @@ func (b *batch[K, V]) consultGenerations(ctx context.Context) (loading []*member
 
 // instead finishes a key that has something better than a load.
 func (b *batch[K, V]) instead(m *member[K, V]) bool {
+	if m.p.kind == bypassError && b.remembered(m) {
+		return true
+	}
 	o, ok := b.k.insteadOfLoading(m.r, m.p)
 	if ok {
 		b.found(m, &o)
 	}
 	return ok
+}
+
+// remembered finishes a key that another read loaded, and kept in memory, while the
+// look of this one failed:
+//
+//  1. a read and this batch ask Redis, which does not answer
+//  2. the read gives up, loads, keeps the value in memory, and ends its flight
+//  3. this batch gives up and leads the next flight
+func (b *batch[K, V]) remembered(m *member[K, V]) bool {
+	if b.config.token.demands { // memory knows nothing of what it demands
+		return false
+	}
+	e := b.k.remembered(m.r.key, m.r.hash, clock.Now(), b.config.floor)
+	if e == nil {
+		return false
+	}
+	b.abandon(m)
+	b.k.stats.memoryHits.Add()
+	b.add(m.r.key, e.value, e.negative)
+	return true
 }
 
 // found ends the flight of a key that need not be loaded.

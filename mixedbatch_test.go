@@ -3,6 +3,7 @@ package larder_test
 import (
 	"maps"
 	"math/rand/v2"
+	"sync"
 	"testing"
 	"time"
 
@@ -118,6 +119,32 @@ func TestBatchLedTooLate(t *testing.T) {
 		values, err := a.plain.GetMany(r.ctx, names(0, 2), l.load)
 		if calls := l.took(); err != nil || values["k1"] != 1 || len(values) != 2 || len(calls) != 0 {
 			t.Errorf("%v, %v, loads %v", values, err, calls)
+		}
+	})
+}
+
+// While Redis does not answer, batches of the same keys share a load, also those
+// whose look ends when it is done:
+//
+//  1. a batch looks in vain; another begins to look
+//  2. the first loads, and keeps in memory what came
+//  3. the look of the second ends
+func TestBatchesOfTheSameKeysInAnOutage(t *testing.T) {
+	inSetup(t, setup{nodes: 1, cache: larder.Options{BreakerFailures: -1}}, func(r *rig) {
+		a := r.nodes[0]
+		a.remote.Delay(time.Second)
+		var wg sync.WaitGroup
+		for range 4 {
+			wg.Go(func() {
+				if values, err := a.plain.GetMany(r.ctx, names(0, 10), r.src.loadMany); err != nil || len(values) != 10 {
+					t.Errorf("%v, %v", values, err)
+				}
+			})
+			r.pass(10 * time.Millisecond)
+		}
+		wg.Wait()
+		for _, key := range names(0, 10) {
+			r.loads(key, 1)
 		}
 	})
 }
