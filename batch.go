@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"runtime/debug"
-	"slices"
 
 	"github.com/larder-go/larder/internal/clock"
 	"github.com/larder-go/larder/internal/flight"
@@ -185,6 +184,12 @@ func (b *batch[K, V]) fail(key K, err error) {
 func (b *batch[K, V]) run(ctx context.Context) {
 	loading, waiting := b.consult(ctx)
 	b.launch(ctx)
+	if err := ctx.Err(); err != nil {
+		loading, waiting = nil, nil
+		for _, m := range b.drop() {
+			b.fail(m.r.key, waitError(ctx, err))
+		}
+	}
 	b.loadAll(ctx, loading)
 	if len(waiting) > 0 {
 		b.waitForLeases(ctx, waiting)
@@ -199,17 +204,26 @@ func (b *batch[K, V]) run(ctx context.Context) {
 // it would have loaded and refreshed.
 func (b *batch[K, V]) quit() {
 	b.tally()
-	leads := slices.DeleteFunc(b.leads, func(m *member[K, V]) bool { return m.ended })
-	b.k.releaseAll(leads)
-	for _, m := range leads {
-		b.abandon(m)
-	}
+	b.drop()
 	for _, j := range b.joins {
 		j.f.Leave()
 	}
 	for _, m := range b.refreshing {
 		b.k.abandonRefresh(m)
 	}
+}
+
+// drop gives up the flights that the batch leads and that no load ends, with their
+// leases, and returns whose they were.
+func (b *batch[K, V]) drop() (dropped []*member[K, V]) {
+	for _, m := range b.leads {
+		if !m.ended {
+			b.abandon(m)
+			dropped = append(dropped, m)
+		}
+	}
+	b.k.cache.goRun(func() { b.k.releaseAll(dropped) })
+	return dropped
 }
 
 // end publishes the outcome of a flight the batch leads, and removes it.

@@ -2,6 +2,7 @@ package larder_test
 
 import (
 	"context"
+	"errors"
 	"testing"
 	"time"
 
@@ -55,4 +56,36 @@ func TestJoinedBatchRefreshesWithItsLoader(t *testing.T) {
 		}
 		b.expect("k", want, larder.Exact)
 	})
+}
+
+// Whose caller leaves while it still looks loads nothing, and gives its leases
+// back; who joined starts over.
+func TestBatchLeftWhileItLooks(t *testing.T) {
+	for name, hard := range map[string]time.Duration{"caller": 0, "hard time-out": 3 * time.Millisecond} {
+		t.Run(name, func(t *testing.T) {
+			spaces := larder.KeyspaceOptions[string, int]{HardTimeout: hard}
+			inSetup(t, setup{nodes: 2, delay: time.Millisecond, spaces: spaces}, func(r *rig) {
+				a, b := r.two()
+				l := &batches{src: r.src}
+				ctx, leave := context.WithCancel(r.ctx)
+				if hard == 0 {
+					time.AfterFunc(3*time.Millisecond, leave)
+				}
+				defer leave()
+				values, err := a.plain.GetMany(ctx, names(0, 5), l.load)
+				var each *larder.BatchError
+				if !errors.As(err, &each) || len(each.Failed) != 5 || len(values) != 0 {
+					t.Errorf("%v, %v", values, err)
+				}
+				r.pass(100 * time.Millisecond)
+				if calls := l.took(); len(calls) != 0 {
+					t.Errorf("loads %v", calls)
+				}
+				start := time.Now()
+				if v, err := b.plain.GetMany(r.ctx, names(0, 5), l.load); time.Since(start) > 100*time.Millisecond {
+					t.Errorf("another process waited %v: %v, %v", time.Since(start), v, err)
+				}
+			})
+		})
+	}
 }
