@@ -148,6 +148,10 @@ func (b *batch[K, V]) settled(ctx context.Context, m *member[K, V]) bool {
 		m.p = k.plainPermit(m.r, bypassNone)
 		return false
 	case m.l.err != nil:
+		if o, ok := k.outlasting(m.r); ok {
+			b.settle(m, &o)
+			return true
+		}
 		m.p = k.plainPermit(m.r, bypassError)
 		return false
 	case m.l.pending:

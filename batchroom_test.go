@@ -89,3 +89,28 @@ func TestBatchLeftWhileItLooks(t *testing.T) {
 		})
 	}
 }
+
+// During an outage a batch that may serve what memory has waits for no load of
+// others.
+func TestBatchServesStaleOnOutage(t *testing.T) {
+	spaces := larder.KeyspaceOptions[string, int]{ServeStaleOnOutage: time.Hour}
+	inSetup(t, setup{nodes: 1, spaces: spaces}, func(r *rig) {
+		a := r.nodes[0]
+		a.get("k0")
+		a.remote.Cut()
+		r.pass(2 * tolerance)
+		gate := r.src.slow("k0")
+		exact := a.begin("k0", larder.Exact)
+		<-gate.entered
+		time.AfterFunc(time.Second, gate.pass)
+		start := time.Now()
+		values, err := a.plain.GetMany(r.ctx, names(0, 1), r.src.loadMany)
+		if took := time.Since(start); err != nil || len(values) != 1 || took != 0 {
+			t.Errorf("%v, %v after %v", values, err, took)
+		}
+		exact.brings(t, 0)
+		if s := a.stats(); s.StaleOutage != 1 {
+			t.Errorf("counted %+v", s)
+		}
+	})
+}
