@@ -63,3 +63,60 @@ func TestARunSaysWhyItFailedWithoutACase(t *testing.T) {
 	}
 	checkMarkup(t, "/executions/1", w.Body)
 }
+
+// A failure without message, stack and output says so, instead of an empty box.
+func TestAFailureThatSaysNothing(t *testing.T) {
+	h := newPages(t, newStore(t))
+	send(t, h, "api", `<testsuite><testcase name="a"><failure/></testcase></testsuite>`)
+	send(t, h, "api", `<testsuite><testcase name="a"><failure/><system-out>printed</system-out></testcase></testsuite>`)
+	const nothing = "The report says nothing about it"
+	if got := text(get(h, "/executions/1")); !strings.Contains(got, nothing) {
+		t.Errorf("missing %q in %s", nothing, got)
+	}
+	if got := text(get(h, "/executions/2")); strings.Contains(got, nothing) || !strings.Contains(got, "captured output: printed") {
+		t.Errorf("with output: %s", got)
+	}
+}
+
+// What is reported test by test has no total before its end: "7 of 7" would say
+// that it is over.
+func TestARunWhoseTotalIsNotKnown(t *testing.T) {
+	store := newStore(t)
+	h := newPages(t, store)
+	run := func(id int64) {
+		t.Helper()
+		_, _, err := store.CreateExecution(t.Context(), dashboard.NewExecution{SuiteID: 1})
+		if err == nil {
+			_, _, err = store.StartExecution(t.Context(), id)
+		}
+		if err == nil {
+			_, _, err = store.AddResults(t.Context(), id, []dashboard.NewResult{{CaseName: "a", Status: dashboard.StatusPassed}})
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, _, err := store.CreateSuite(t.Context(), dashboard.NewSuite{Name: "api"}); err != nil {
+		t.Fatal(err)
+	}
+	run(1)
+	if got := text(get(h, "/executions/1")); !strings.Contains(got, "Done 1 so far nobody has said how many there are") {
+		t.Errorf("the first: %s", got)
+	}
+	if _, _, err := store.FinishExecution(t.Context(), 1, dashboard.Finish{}); err != nil {
+		t.Fatal(err)
+	}
+	if got := text(get(h, "/executions/1")); !strings.Contains(got, "Done 1 of 1 all have ended") {
+		t.Errorf("the first, at its end: %s", got)
+	}
+	run(2)
+	if got := text(get(h, "/executions/2")); !strings.Contains(got, "Done 1 so far #1 had 1") {
+		t.Errorf("the second: %s", got)
+	}
+	if _, _, err := store.AddResults(t.Context(), 2, []dashboard.NewResult{{CaseName: "b", Status: dashboard.StatusRunning}}); err != nil {
+		t.Fatal(err)
+	}
+	if got := text(get(h, "/executions/2")); !strings.Contains(got, "Done 1 of 2 1 running or waiting") {
+		t.Errorf("the second, with one that runs: %s", got)
+	}
+}

@@ -17,7 +17,8 @@ type codeLine struct {
 
 // codeLines shows what is known of a failure: the stack, or the message when
 // there is none, and what was captured. The line that failed is marked where
-// the producer marks it, as pytest does with ">".
+// the producer marks it, as pytest does with ">". Of a failure that says nothing
+// there are no lines.
 func codeLines(r dashboard.Result) []codeLine {
 	text := r.Stack
 	if strings.TrimSpace(text) == "" {
@@ -26,12 +27,17 @@ func codeLines(r dashboard.Result) []codeLine {
 		text = r.Message + "\n\n" + text
 	}
 	var lines []codeLine
-	for line := range strings.SplitSeq(strings.TrimRight(Printable(text), "\n"), "\n") {
-		line = strings.TrimRight(line, "\r")
-		lines = append(lines, codeLine{Text: line, Mark: strings.HasPrefix(line, ">"), Faint: foreign(line)})
+	if strings.TrimSpace(text) != "" {
+		for line := range strings.SplitSeq(strings.TrimRight(Printable(text), "\n"), "\n") {
+			line = strings.TrimRight(line, "\r")
+			lines = append(lines, codeLine{Text: line, Mark: strings.HasPrefix(line, ">"), Faint: foreign(line)})
+		}
 	}
 	if strings.TrimSpace(r.Output) != "" {
-		lines = append(lines, codeLine{}, codeLine{Text: "captured output:", Faint: true})
+		if len(lines) > 0 {
+			lines = append(lines, codeLine{})
+		}
+		lines = append(lines, codeLine{Text: "captured output:", Faint: true})
 		for line := range strings.SplitSeq(strings.TrimRight(Printable(r.Output), "\n"), "\n") {
 			lines = append(lines, codeLine{Text: line, Faint: true})
 		}
