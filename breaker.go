@@ -117,6 +117,14 @@ func (b *breaker) close(sent int64, took time.Duration) bool {
 	return b.apply()
 }
 
+// settled reports whether the breaker is closed and does not flutter: what opens
+// and closes it all night is told once.
+func (b *breaker) settled(now int64) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return !b.tripped && (b.required <= 1 || now-b.closed >= int64(breakerWindow))
+}
+
 // beatFailed takes note of a heartbeat that did not succeed.
 func (b *breaker) beatFailed() {
 	b.mu.Lock()

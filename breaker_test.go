@@ -317,10 +317,22 @@ func TestBreakerThatFlutters(t *testing.T) {
 				t.Errorf("opening %d took %d heartbeats, want %d", i+1, got, want)
 			}
 		}
+		// The log has the first closing, which nobody could know to be the first.
+		told := func(failing, connected int) {
+			t.Helper()
+			for what, want := range map[string]int{"failing": failing, "connected": 1 + connected} {
+				if n := a.logs.containing("larder: remote tier " + what); n != want {
+					t.Errorf("%d log lines %q, want %d: %q", n, what, want, a.logs.lines)
+				}
+			}
+		}
+		told(2, 1)
 		r.pass(11 * time.Second)
+		told(2, 2)
 		if got := opening(); got != 1 {
 			t.Errorf("later it took %d", got)
 		}
+		told(3, 3)
 		r.healthy()
 	})
 }

@@ -238,9 +238,9 @@ func (c *Cache) beat() {
 	c.agree()
 	if c.breaker.close(sent, time.Duration(clock.Now()-sent)) {
 		c.slowStart()
-		if c.state.change(c.opts.Logger, stateConnected, nil) {
-			c.tell(Event{Kind: EventState, Detail: "connected"})
-		}
+	}
+	if c.breaker.settled(clock.Now()) && c.state.recovered(c.opts.Logger) {
+		c.tell(Event{Kind: EventState, Detail: "connected"})
 	}
 	if c.pending.count.Load() > 0 {
 		_ = c.retryPending(ctx) // what fails stays and is tried after the next beat

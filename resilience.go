@@ -42,6 +42,14 @@ func (s *connectionState) change(log *slog.Logger, to remoteState, err error) (c
 	return true
 }
 
+// recovered logs the end of a failing; it reports whether there was one.
+func (s *connectionState) recovered(log *slog.Logger) bool {
+	s.mu.Lock()
+	failing := s.now == stateBreakerOpen
+	s.mu.Unlock()
+	return failing && s.change(log, stateConnected, nil)
+}
+
 // events receives what the remote tier reports.
 type events Cache
 
