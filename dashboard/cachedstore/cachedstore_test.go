@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -166,6 +167,62 @@ func TestAComparisonOfTwoSuitesIsNoFailure(t *testing.T) {
 	if got := cache.Stats().Keyspaces["compare"]; got.Errors != 0 || got.LoadErrors != 0 {
 		t.Errorf("%d reads and %d loads count as failed", got.Errors, got.LoadErrors)
 	}
+}
+
+// The log says once that invalidations are not confirmed, and once that they are
+// again, though nobody changes anything any more.
+func TestTheLogSaysWhenInvalidationsAreConfirmedAgain(t *testing.T) {
+	redis := lardertest.StartRedis(t)
+	var out lines
+	cache, err := redistier.Open(t.Context(), redistier.Config{Address: redis.Addr()}, larder.Options{Namespace: "qa", Logger: quiet})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = cache.Close() })
+	s, err := cachedstore.New(openDatabase(t, emptydb.SQLite(t), storetest.NewClock()), cache, cachedstore.Options{Logger: slog.New(slog.NewTextHandler(&out, nil)), InvalidateTimeout: time.Millisecond})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := redis.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"a", "b"} {
+		if _, _, err := s.CreateSuite(t.Context(), dashboard.NewSuite{Name: name}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s.Recheck()
+	if got := out.String(); strings.Count(got, "not confirmed;") != 1 || strings.Contains(got, "confirmed again") {
+		t.Fatalf("while Redis is away: %s", got)
+	}
+	if err := redis.Restart(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for deadline := time.Now().Add(time.Minute); cache.Health().Pending > 0 && time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+	}
+	s.Recheck()
+	s.Recheck()
+	if got := out.String(); strings.Count(got, "confirmed again") != 1 {
+		t.Errorf("after its return: %s", got)
+	}
+}
+
+// lines collects what is logged.
+type lines struct {
+	mu  sync.Mutex
+	out strings.Builder
+}
+
+func (l *lines) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.out.Write(p)
+}
+
+func (l *lines) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.out.String()
 }
 
 // compared is a store that compares everything alike.

@@ -160,7 +160,21 @@ func (s *Store) committed(ctx context.Context, change dashboard.Change, pending 
 		if s.unconfirmed.CompareAndSwap(false, true) {
 			s.options.Logger.Warn("invalidations are not confirmed; this process reads what they concern from the database and retries, others may serve it until then", "error", err)
 		}
-	case s.unconfirmed.CompareAndSwap(true, false):
+	default:
+		s.confirmed()
+	}
+}
+
+func (s *Store) confirmed() {
+	if s.unconfirmed.CompareAndSwap(true, false) {
 		s.options.Logger.Info("invalidations are confirmed again")
+	}
+}
+
+// Recheck logs that invalidations are confirmed again, which a mutation does too:
+// call it now and then, or the log says nothing until somebody changes something.
+func (s *Store) Recheck() {
+	if s.unconfirmed.Load() && s.cache.Health().Pending == 0 {
+		s.confirmed()
 	}
 }

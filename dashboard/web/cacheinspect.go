@@ -77,9 +77,14 @@ func (s *web) inspectCache(r *http.Request, i dashboard.CacheInspector, o dashbo
 	return o, &server
 }
 
-// unanswered logs what Redis did not answer: the page shows the rest.
+// unanswered logs what Redis did not answer, at most once a minute: each view of the
+// page asks several things, and shows the rest.
 func (s *web) unanswered(r *http.Request, err error) {
-	if err != nil && r.Context().Err() == nil {
+	if err == nil || r.Context().Err() != nil {
+		return
+	}
+	now, last := s.Now().Unix(), s.silentAt.Load()
+	if now-last >= 60 && s.silentAt.CompareAndSwap(last, now) {
 		s.Log.WarnContext(r.Context(), "cache page: Redis did not answer", "error", err)
 	}
 }

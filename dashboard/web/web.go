@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"sync/atomic"
 	"time"
 
 	"github.com/larder-go/larder/dashboard"
@@ -46,6 +47,8 @@ type web struct {
 	store  dashboard.Store
 	assets *assets
 	views  views
+	// silentAt is the second in which the log was last told that Redis did not answer the cache page.
+	silentAt atomic.Int64
 }
 
 // New returns the handler of all pages and their files.

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/larder-go/larder/dashboard"
+	"github.com/larder-go/larder/dashboard/cachedstore"
 	"github.com/larder-go/larder/dashboard/config"
 	"github.com/larder-go/larder/dashboard/hooks"
 	"github.com/larder-go/larder/dashboard/sqlstore"
@@ -20,6 +21,9 @@ const (
 	reapEvery = time.Minute
 )
 
+// recheckEvery is how late the log may say that invalidations are confirmed again.
+const recheckEvery = 5 * time.Second
+
 // Invalidations that nobody has carried out for outboxAge and twice the longest TTL
 // concern entries that have expired.
 const (
@@ -27,13 +31,16 @@ const (
 	tidyEvery = time.Hour
 )
 
-// startTasks starts what runs beside the server: the reaper of silent
-// executions, the end of invalidations that nobody needs any more, and the sender of webhooks. The function it returns ends them and
-// waits.
+// startTasks starts what runs beside the server: the reaper of silent executions, the
+// end of invalidations that nobody needs any more, word of those that are confirmed
+// again, and the sender of webhooks. The function it returns ends them and waits.
 func startTasks(ctx context.Context, c config.Config, b *backend, log *slog.Logger) (stop func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	var running sync.WaitGroup
 	running.Go(func() { reap(ctx, b.store, log) })
+	if store, ok := b.store.(*cachedstore.Store); ok {
+		running.Go(func() { recheck(ctx, store) })
+	}
 	running.Go(func() {
 		tidy(ctx, b.database, outboxAge+2*max(c.Cache.TTL.Short, c.Cache.TTL.Medium, c.Cache.TTL.Default), log)
 	})
@@ -79,6 +86,19 @@ func tidy(ctx context.Context, db *sqlstore.Store, age time.Duration, log *slog.
 		case <-ctx.Done():
 			return
 		case <-ticker.C:
+		}
+	}
+}
+
+func recheck(ctx context.Context, store *cachedstore.Store) {
+	ticker := time.NewTicker(recheckEvery)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+			store.Recheck()
 		}
 	}
 }
