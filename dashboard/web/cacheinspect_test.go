@@ -33,7 +33,7 @@ func (*mute) Entry(context.Context, string, bool) (dashboard.CacheEntry, error) 
 func (*mute) Preview(context.Context, dashboard.CacheOrder) (dashboard.CachePreview, error) {
 	return dashboard.CachePreview{}, errMute
 }
-func (*mute) Doctor(context.Context) ([]dashboard.CacheNote, error)         { return nil, errMute }
+func (*mute) Doctor(context.Context) ([]dashboard.CacheNote, error)        { return nil, errMute }
 func (*mute) Instances(context.Context) ([]dashboard.CacheOverview, error) { return nil, errMute }
 func (*mute) Watch(context.Context) <-chan dashboard.CacheEvent            { return nil }
 
