@@ -3,6 +3,7 @@ package larder
 import (
 	"log/slog"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"time"
 )
@@ -18,28 +19,53 @@ const (
 )
 
 // connectionState logs each change of the remote tier's state once; change
-// reports whether it was one.
+// reports whether it was one. Of an absence it logs every new reason as well, up to
+// maxReasons: what lost the connection is seldom what keeps it from coming back.
 type connectionState struct {
-	mu  sync.Mutex
-	now remoteState
+	mu      sync.Mutex
+	now     remoteState
+	reasons []string // of the present absence
 }
+
+const maxReasons = 4
 
 func (s *connectionState) change(log *slog.Logger, to remoteState, err error) (changed bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.now == to || s.now == stateDisconnected && to == stateBreakerOpen {
+	switch {
+	case s.now == stateDisconnected && to == stateDisconnected:
+		s.another(log, err)
+		return false
+	case s.now == to, s.now == stateDisconnected && to == stateBreakerOpen:
 		return false
 	}
-	s.now = to
+	s.now, s.reasons = to, s.reasons[:0]
 	switch to {
 	case stateConnected:
 		log.Info("larder: remote tier connected")
 	case stateDisconnected:
+		s.reasons = append(s.reasons, reason(err))
 		log.Warn("larder: remote tier unavailable, serving from memory and loads", "error", err)
 	case stateBreakerOpen:
 		log.Warn("larder: remote tier failing, not asked until a heartbeat succeeds", "error", err)
 	}
 	return true
+}
+
+func (s *connectionState) another(log *slog.Logger, err error) {
+	why := reason(err)
+	if len(s.reasons) == maxReasons || slices.Contains(s.reasons, why) {
+		return
+	}
+	s.reasons = append(s.reasons, why)
+	log.Warn("larder: remote tier still unavailable, for another reason", "error", err)
+}
+
+func reason(err error) string {
+	if err == nil {
+		return ""
+	}
+	return err.Error()
 }
 
 // recovered logs the end of a failing; it reports whether there was one.

@@ -21,10 +21,12 @@ func (s *Server) health(w http.ResponseWriter, _ *http.Request) {
 // ready says whether requests can be answered: a missing Redis makes them
 // slower, a missing database or one of an older schema makes them fail.
 func (s *Server) ready(w http.ResponseWriter, r *http.Request) {
-	state := map[string]string{"status": "ready", "database": "ok", "cache": s.cacheState()}
+	state := map[string]string{"status": "ready", "database": "ok", "cache": "off"}
 	status := http.StatusOK
-	if state["cache"] == "disconnected" {
-		state["status"] = "degraded"
+	if s.CacheState != nil {
+		if state["cache"] = s.CacheState(); state["cache"] != "connected" {
+			state["status"] = "degraded"
+		}
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), pingTime)
 	defer cancel()
@@ -39,16 +41,6 @@ func (s *Server) ready(w http.ResponseWriter, r *http.Request) {
 		state["status"], status = "draining", http.StatusServiceUnavailable
 	}
 	answer(w, status, state)
-}
-
-func (s *Server) cacheState() string {
-	switch {
-	case s.CacheConnected == nil:
-		return "off"
-	case s.CacheConnected():
-		return "connected"
-	}
-	return "disconnected"
 }
 
 func answer(w http.ResponseWriter, status int, body any) {

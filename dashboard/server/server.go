@@ -24,8 +24,8 @@ type Options struct {
 	Pages http.Handler // everything else
 	// Ping reports whether the database answers.
 	Ping func(context.Context) error
-	// CacheConnected reports whether the cache reaches its Redis. Nil: there is no cache.
-	CacheConnected func() bool
+	// CacheState says how the cache finds its Redis: connected, failing or disconnected. Nil: there is no cache.
+	CacheState func() string
 	// Access decides who may change data.
 	Access Access
 	// Registry receives the metrics of HTTP. Default: a new one.

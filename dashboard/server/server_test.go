@@ -75,17 +75,18 @@ func TestReadinessFollowsTheDatabaseNotTheCache(t *testing.T) {
 	for _, c := range []struct {
 		name     string
 		ping     error
-		cache    func() bool
+		cache    func() string
 		status   int
 		contains string
 	}{
-		{"all there", nil, func() bool { return true }, 200, `"status":"ready"`},
+		{"all there", nil, func() string { return "connected" }, 200, `"status":"ready"`},
 		{"no cache", nil, nil, 200, `"cache":"off"`},
-		{"Redis away", nil, func() bool { return false }, 200, `"status":"degraded"`},
-		{"database away", errors.New("gone"), func() bool { return true }, 503, `"database":"away"`},
+		{"Redis away", nil, func() string { return "disconnected" }, 200, `"cache":"disconnected","database":"ok","status":"degraded"`},
+		{"Redis full", nil, func() string { return "failing" }, 200, `"cache":"failing","database":"ok","status":"degraded"`},
+		{"database away", errors.New("gone"), func() string { return "connected" }, 503, `"database":"away"`},
 		{"older schema", fmt.Errorf("%w: schema 1", dashboard.ErrSchema), nil, 503, `"database":"migrations pending"`},
 	} {
-		s := newServer(Options{Ping: func(context.Context) error { return c.ping }, CacheConnected: c.cache})
+		s := newServer(Options{Ping: func(context.Context) error { return c.ping }, CacheState: c.cache})
 		if w := get(s, "/readyz"); w.Code != c.status || !strings.Contains(w.Body.String(), c.contains) {
 			t.Errorf("%s: got %d %s", c.name, w.Code, w.Body)
 		}

@@ -25,14 +25,14 @@ const collectTime = time.Second
 
 // backend is the store with what runs below it.
 type backend struct {
-	store     dashboard.Store
-	database  *sqlstore.Store
-	admin     dashboard.Admin      // never cached
-	metrics   prometheus.Collector // of the cache; nil without one
-	view      dashboard.CacheView  // nil without a cache
-	connected func() bool          // whether Redis is; nil without a cache
-	line      string
-	closers   []func() error // in the order of opening
+	store    dashboard.Store
+	database *sqlstore.Store
+	admin    dashboard.Admin      // never cached
+	metrics  prometheus.Collector // of the cache; nil without one
+	view     dashboard.CacheView  // nil without a cache
+	remote   func() string        // how the cache finds Redis; nil without a cache
+	line     string
+	closers  []func() error // in the order of opening
 }
 
 // open opens the database and puts the cache over it. An absent Redis is no
@@ -81,7 +81,7 @@ func (b *backend) addCache(ctx context.Context, c config.Config, log *slog.Logge
 		options.Rows = larder.MemoryOnly // a row of the embedded database is nearer than Redis
 	}
 	b.store, err = cachedstore.New(b.store, cache, options)
-	b.connected = func() bool { return cache.Health().Remote == "connected" }
+	b.remote = func() string { return cache.Health().Remote }
 	b.metrics = larderprom.Collector(cache)
 	view, viewErr := newCacheView(cache, redis, c.Cache, keys)
 	if viewErr != nil {
@@ -89,7 +89,7 @@ func (b *backend) addCache(ctx context.Context, c config.Config, log *slog.Logge
 	}
 	b.view, b.closers = view, append(b.closers, view.close)
 	b.line = "memory and Redis at " + addressOf(redis)
-	if !b.connected() {
+	if b.remote() != "connected" {
 		b.line = "memory alone until Redis appears at " + addressOf(redis)
 	}
 	return err

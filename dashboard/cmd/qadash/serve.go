@@ -101,7 +101,7 @@ func assemble(c config.Config, b *backend, log *slog.Logger) (*server.Server, er
 			Store: b.store, Admin: b.admin, Formats: formats, Log: log, Ingested: ingested, Branch: c.Branch, Ending: ending, Cache: b.view,
 			Streams: func(by int) { streams.Add(float64(by)) },
 		}),
-		Pages: pages, Ping: b.store.Ping, CacheConnected: b.connected, Registry: registry, Log: log,
+		Pages: pages, Ping: b.store.Ping, CacheState: b.remote, Registry: registry, Log: log,
 		Access:  access,
 		OnDrain: sync.OnceFunc(func() { close(ending) }),
 	}), nil
