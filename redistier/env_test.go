@@ -90,6 +90,7 @@ func TestFaultsOfTheEnvironment(t *testing.T) {
 		"REDIS_CLUSTER_ADDRS":            {"REDIS_CLUSTER_ADDRS": "a:1,b:2", "REDIS_SENTINEL_ADDRS": "c:3", "REDIS_SENTINEL_MASTER": "m"},
 		"REDIS_CLUSTER_ADDRS ":           {"REDIS_CLUSTER_ADDRS": "a:1,b:x"},
 		"REDIS_CLUSTER_ADDRS  ":          {"REDIS_CLUSTER_ADDRS": ","},
+		"REDIS_DB  ":                     {"REDIS_CLUSTER_ADDRS": "a:1", "REDIS_DB": "1"},
 		"REDIS_SENTINEL_MASTER":          {"REDIS_SENTINEL_ADDRS": "s"},
 		"REDIS_SENTINEL_ADDRS":           {"REDIS_SENTINEL_MASTER": "m"},
 		"REDIS_URL       ":               {"REDIS_URL": "redis+sentinel://:hunter2@s1,s2"},

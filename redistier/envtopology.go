@@ -3,6 +3,7 @@ package redistier
 import (
 	"fmt"
 	"net"
+	"strconv"
 	"strings"
 )
 
@@ -29,6 +30,9 @@ func (e *env) topology() bool {
 	case cluster != "":
 		e.config.Topology = Cluster
 		e.config.Addresses = e.addresses("REDIS_CLUSTER_ADDRS", cluster, defaultPort)
+		if db := e.get("REDIS_DB"); db != "" && db != "0" {
+			e.fault(&EnvError{"REDIS_DB", "is " + strconv.Quote(db) + " beside REDIS_CLUSTER_ADDRS", "0 or nothing, as a cluster has no other database", "0"})
+		}
 	case master != "":
 		e.fault(&EnvError{"REDIS_SENTINEL_ADDRS", "is not set, but REDIS_SENTINEL_MASTER is", listForm, "s1:26379,s2:26379"})
 	default:

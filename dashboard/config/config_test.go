@@ -70,10 +70,10 @@ func TestABadValueNamesVariableFormAndExample(t *testing.T) {
 		"LOG_FORMAT":     {"xml"}, "PPROF_ADDR": {"0.0.0.0:6060", ":6060", "6060"}, "PUBLIC_URL": {"qa.example", "ftp://x", "https://"}, "WEBHOOK_ALLOW_PRIVATE": {"maybe"},
 		"CACHE_ENABLED":       {"maybe"},
 		"CACHE_NAMESPACE":     {"a b", "a:b", strings.Repeat("n", 65)},
-		"CACHE_MEMORY_BYTES":  {"-1", "64MB", "lots", "99999999999999999999", "9999999GiB"},
-		"CACHE_MAX_STALENESS": {"0", "-1s", "soon"},
-		"CACHE_TTL_SHORT":     {"0s", "1 minute"}, "CACHE_TTL_MEDIUM": {"x"}, "CACHE_TTL_LONG": {"-1h", "1d"}, "CACHE_TTL_EXTENDED": {"0"}, "CACHE_TTL_DEFAULT": {"x"},
-		"CACHE_READ_TIMEOUT": {"50mss"}, "CACHE_MAX_VALUE": {"1 Mio"}, "CACHE_COMPRESS_MIN": {"0", "-1", "none", "1kB"},
+		"CACHE_MEMORY_BYTES":  {"-1", "64MB", "lots", "99999999999999999999", "9999999GiB", "0", "64", "2000GiB"},
+		"CACHE_MAX_STALENESS": {"0", "-1s", "soon", "1ms", "2h"},
+		"CACHE_TTL_SHORT":     {"0s", "1 minute", "1us", "8761h"}, "CACHE_TTL_MEDIUM": {"x"}, "CACHE_TTL_LONG": {"-1h", "1d"}, "CACHE_TTL_EXTENDED": {"0"}, "CACHE_TTL_DEFAULT": {"x"},
+		"CACHE_READ_TIMEOUT": {"50mss", "1ns"}, "CACHE_MAX_VALUE": {"1 Mio", "0"}, "CACHE_COMPRESS_MIN": {"0", "-1", "none", "1kB"},
 		"REDIS_URL": {"http://h", "localhost:6379", "redis://h:x"}, "REDIS_SENTINEL_ADDRS": {"redis://s1", ","}, "REDIS_CLUSTER_ADDRS": {"me@n1", " , "}, "REDIS_HOST": {"a b"}, "REDIS_PORT": {"0", "65536", "redis"}, "REDIS_DB": {"-1", "a"},
 		"REDIS_TRACKING_TABLE_MAX_KEYS": {"0", "many"}, "REDIS_UNTRACKED": {"never"},
 	}
@@ -203,5 +203,22 @@ func TestSecretsAreNeverShown(t *testing.T) {
 	_, err := Load(env("ADMIN_TOKEN", "hunter22", "REDIS_URL", "http://me:hunter22@h", "DATABASE_URL", "mysql://me:hunter22@h/db"))
 	if n := len(Faults(err)); n != 3 || strings.Contains(err.Error(), "hunter22") {
 		t.Errorf("%d faults: %v", n, err)
+	}
+}
+
+// A value that is of the right form and beyond what the cache takes says where the
+// bound is, by the name of the variable.
+func TestBoundsAreNamed(t *testing.T) {
+	for pair, want := range map[[2]string]string{
+		{"CACHE_MAX_STALENESS", "1ms"}:    "(the least is 20ms)",
+		{"CACHE_MAX_STALENESS", "2h"}:     "(the most is 1h)",
+		{"CACHE_TTL_LONG", "9000h"}:       "(the most is 8760h)",
+		{"CACHE_READ_TIMEOUT", "1us"}:     "(the least is 1ms)",
+		{"CACHE_MEMORY_BYTES", "64"}:      "(the least is 65536)",
+		{"CACHE_MEMORY_BYTES", "2000GiB"}: "(the most is 1099511627776)",
+	} {
+		if _, err := Load(env(pair[0], pair[1])); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s=%s: %v, want %s", pair[0], pair[1], err, want)
+		}
 	}
 }

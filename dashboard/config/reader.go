@@ -104,8 +104,20 @@ func (r *reader) number(name string, low, high int) int {
 	return n
 }
 
+// Bounds that the cache has; a value beyond them would stop the program later, under
+// a name that is none of a variable.
+const (
+	leastTTL, mostTTL             = time.Millisecond, 365 * 24 * time.Hour
+	leastStaleness, mostStaleness = 20 * time.Millisecond, time.Hour
+	leastTimeout, mostTimeout     = time.Millisecond, time.Hour
+	leastMemory, mostMemory       = 64 << 10, 1 << 40
+	leastValue, mostValue         = 1, 1 << 42
+)
+
+func (r *reader) ttl(name string) time.Duration { return r.duration(name, leastTTL, mostTTL) }
+
 // duration accepts Go durations and, as the original did, bare seconds.
-func (r *reader) duration(name string) time.Duration {
+func (r *reader) duration(name string, least, most time.Duration) time.Duration {
 	v, _ := r.raw(name)
 	if v == "" {
 		return 0
@@ -117,13 +129,29 @@ func (r *reader) duration(name string) time.Duration {
 			d = time.Duration(n) * time.Second
 		}
 	}
-	if err != nil || d <= 0 {
+	switch {
+	case err != nil:
 		r.fault(name, v, "")
+	case d < least:
+		r.fault(name, v, "the least is "+short(least))
+	case d > most:
+		r.fault(name, v, "the most is "+short(most))
 	}
 	return d
 }
 
-func (r *reader) bytes(name string) int64 {
+// short writes a duration without the zeros of smaller units.
+func short(d time.Duration) string {
+	text := d.String()
+	for _, zero := range []string{"m0s", "h0m"} {
+		if strings.HasSuffix(text, zero) {
+			text = text[:len(text)-2]
+		}
+	}
+	return text
+}
+
+func (r *reader) bytes(name string, least, most int64) int64 {
 	v, _ := r.raw(name)
 	if v == "" {
 		return 0
@@ -135,9 +163,13 @@ func (r *reader) bytes(name string) int64 {
 		}
 	}
 	n, err := strconv.ParseInt(digits, 10, 64)
-	if err != nil || n < 0 || n > (1<<42)/unit {
+	switch {
+	case err != nil || n < 0:
 		r.fault(name, v, "")
-		return 0
+	case n*unit < least && n <= most/unit:
+		r.fault(name, v, fmt.Sprint("the least is ", least))
+	case n > most/unit:
+		r.fault(name, v, fmt.Sprint("the most is ", most))
 	}
 	return n * unit
 }
@@ -149,7 +181,7 @@ func (r *reader) compressMin(name string) int64 {
 		return -1
 	}
 	faults := len(r.faults)
-	n := r.bytes(name)
+	n := r.bytes(name, 0, mostValue)
 	if n == 0 && len(r.faults) == faults {
 		r.fault(name, v, "")
 	}
@@ -197,12 +229,12 @@ func (r *reader) cache() Cache {
 	return Cache{
 		Enabled:      r.boolean("CACHE_ENABLED"),
 		Namespace:    namespace,
-		MemoryBytes:  r.bytes("CACHE_MEMORY_BYTES"),
-		MaxStaleness: r.duration("CACHE_MAX_STALENESS"),
-		TTL: TTL{Short: r.duration("CACHE_TTL_SHORT"), Medium: r.duration("CACHE_TTL_MEDIUM"), Long: r.duration("CACHE_TTL_LONG"),
-			Extended: r.duration("CACHE_TTL_EXTENDED"), Default: r.duration("CACHE_TTL_DEFAULT")},
-		ReadTimeout: r.duration("CACHE_READ_TIMEOUT"),
-		MaxValue:    r.bytes("CACHE_MAX_VALUE"),
+		MemoryBytes:  r.bytes("CACHE_MEMORY_BYTES", leastMemory, mostMemory),
+		MaxStaleness: r.duration("CACHE_MAX_STALENESS", leastStaleness, mostStaleness),
+		TTL: TTL{Short: r.ttl("CACHE_TTL_SHORT"), Medium: r.ttl("CACHE_TTL_MEDIUM"), Long: r.ttl("CACHE_TTL_LONG"),
+			Extended: r.ttl("CACHE_TTL_EXTENDED"), Default: r.ttl("CACHE_TTL_DEFAULT")},
+		ReadTimeout: r.duration("CACHE_READ_TIMEOUT", leastTimeout, mostTimeout),
+		MaxValue:    r.bytes("CACHE_MAX_VALUE", leastValue, mostValue),
 		CompressMin: r.compressMin("CACHE_COMPRESS_MIN"),
 		KeyFile:     r.plain("CACHE_KEY_FILE"),
 	}
