@@ -7,6 +7,8 @@ package api
 
 import (
 	"cmp"
+	"context"
+	"errors"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -46,6 +48,7 @@ type api struct {
 	store    dashboard.Store
 	mux      *http.ServeMux
 	watchers *watchers
+	outage   dashboard.Outage
 }
 
 // New returns the handler of everything below /api/.
@@ -174,7 +177,7 @@ func (a *api) handle(h handler) http.Handler {
 			return
 		}
 		p := problemOf(explain(err))
-		if p.write(w); p.Status >= 500 && r.Context().Err() == nil {
+		if p.write(w); p.Status >= 500 && !errors.Is(r.Context().Err(), context.Canceled) && a.outage.Tell(err, time.Now()) {
 			a.Log.ErrorContext(r.Context(), "request failed", "method", r.Method, "route", r.Pattern, "error", p.cause)
 		}
 	})

@@ -3,6 +3,7 @@ package cachedstore
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync/atomic"
 	"time"
 
@@ -64,11 +65,16 @@ func (r *read[K, V]) get(ctx context.Context, key K) (V, error) {
 	return v, err
 }
 
-func (r *read[K, V]) fetch(ctx context.Context, key K) (V, error) {
+func (r *read[K, V]) fetch(ctx context.Context, key K) (v V, err error) {
 	if r.exact || dashboard.IsExact(ctx) {
-		return r.space.Get(ctx, key, r.load, larder.Exact)
+		v, err = r.space.Get(ctx, key, r.load, larder.Exact)
+	} else {
+		v, err = r.space.Get(ctx, key, r.load)
 	}
-	return r.space.Get(ctx, key, r.load)
+	if errors.Is(err, larder.ErrLoadTimeout) || errors.Is(err, larder.ErrBusy) {
+		err = fmt.Errorf("%w: %w", dashboard.ErrUnavailable, err) // the database is silent, or has too much to do
+	}
+	return v, err
 }
 
 // row returns one row, or the NotFoundError that the store below would give.

@@ -31,7 +31,9 @@ func (s *Server) ready(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithTimeout(r.Context(), pingTime)
 	defer cancel()
 	if err := s.Ping(ctx); err != nil {
-		s.Log.WarnContext(ctx, "readiness: database", "error", err)
+		if s.outage.Tell(err, time.Now()) {
+			s.Log.WarnContext(ctx, "readiness: database", "error", err)
+		}
 		state["status"], state["database"], status = "unavailable", "away", http.StatusServiceUnavailable
 		if errors.Is(err, dashboard.ErrSchema) {
 			state["database"] = "migrations pending"

@@ -16,6 +16,8 @@ import (
 
 	"github.com/klauspost/compress/gzhttp"
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/larder-go/larder/dashboard"
 )
 
 // Options configure a Server. API, Pages and Ping are required.
@@ -37,6 +39,9 @@ type Options struct {
 	// ClientTime is how long a client may take to send its request and to read the
 	// answer; streams bound each of their writes themselves. Default 10 min.
 	ClientTime time.Duration
+	// ReadTime is how long a read may take, streams excepted: what waits for a database
+	// that neither answers nor refuses is told so. Default 15 s.
+	ReadTime time.Duration
 	// DrainTime is how long running requests may take after the end was asked
 	// for. Default 10 s.
 	DrainTime time.Duration
@@ -47,6 +52,7 @@ type Options struct {
 type Server struct {
 	Options
 	handler  http.Handler
+	outage   dashboard.Outage
 	failures failures
 	draining atomic.Bool
 }
@@ -61,6 +67,9 @@ func New(o Options) *Server {
 	}
 	if o.ClientTime == 0 {
 		o.ClientTime = 10 * time.Minute
+	}
+	if o.ReadTime == 0 {
+		o.ReadTime = 15 * time.Second
 	}
 	if o.DrainTime == 0 {
 		o.DrainTime = 10 * time.Second
@@ -101,9 +110,20 @@ func (s *Server) bounded(next http.Handler) http.Handler {
 		if r.Body != nil && r.Body != http.NoBody {
 			_ = control.SetReadDeadline(now.Add(min(uploadTime, s.ClientTime)))
 		}
-		next.ServeHTTP(w, r)
+		if r.Method != http.MethodGet && r.Method != http.MethodHead || isStream(r) {
+			next.ServeHTTP(w, r)
+			return
+		}
+		ctx, cancel := context.WithTimeout(r.Context(), s.ReadTime)
+		defer cancel()
+		brief := r.WithContext(ctx)
+		defer func() { r.Pattern = brief.Pattern }() // as in guard
+		next.ServeHTTP(w, brief)
 	})
 }
+
+// isStream reports whether the answer to a request is a stream of events.
+func isStream(r *http.Request) bool { return strings.HasSuffix(r.URL.Path, "/events") }
 
 // compressed sends pages and JSON with gzip to who accepts it. Streams of
 // events are left alone: each event has to leave at once.
@@ -116,7 +136,7 @@ func compressed(next http.Handler) http.Handler {
 	}
 	zipping := wrap(next)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if strings.HasSuffix(r.URL.Path, "/events") || r.URL.Path == "/metrics" {
+		if isStream(r) || r.URL.Path == "/metrics" {
 			next.ServeHTTP(w, r)
 			return
 		}

@@ -4,7 +4,9 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"os"
+	"strings"
 	"testing"
 	"time"
 )
@@ -55,4 +57,27 @@ func TestAClientThatDoesNotSendIsLetGo(t *testing.T) {
 			t.Errorf("got %q and %v", body, err)
 		}
 	})
+}
+
+// A database that neither answers nor refuses holds no reader for ever; streams last
+// as long as they like, and a change as long as its client.
+func TestAReadEndsWhenTheDatabaseIsSilent(t *testing.T) {
+	wait := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if _, bounded := r.Context().Deadline(); !bounded {
+			return
+		}
+		<-r.Context().Done()
+		w.WriteHeader(http.StatusServiceUnavailable)
+	})
+	s := newServer(Options{API: wait, Pages: wait, ReadTime: 10 * time.Millisecond})
+	for target, want := range map[string]int{
+		"GET /executions/1": 503, "HEAD /": 503, "GET /api/v1/suites": 503,
+		"GET /api/v1/executions/1/events": 200, "POST /upload": 200, "POST /api/v1/ingest/junit": 200,
+	} {
+		method, path, _ := strings.Cut(target, " ")
+		w := httptest.NewRecorder()
+		if s.ServeHTTP(w, httptest.NewRequest(method, path, nil)); w.Code != want {
+			t.Errorf("%s: got %d, want %d", target, w.Code, want)
+		}
+	}
 }

@@ -199,7 +199,7 @@ func (s *web) fault(r *http.Request, err error) *view {
 		return &view{Name: "fault", Title: "Invalid", Status: http.StatusUnprocessableEntity,
 			Data: faultData{Heading: "That cannot be shown", Text: err.Error() + "."}}
 	}
-	if r.Context().Err() == nil {
+	if !errors.Is(r.Context().Err(), context.Canceled) && s.outage.Tell(err, s.Now()) {
 		s.Log.ErrorContext(r.Context(), "page failed", "route", r.Pattern, "error", err)
 	}
 	return &view{Name: "fault", Title: "Unavailable", Status: http.StatusServiceUnavailable,

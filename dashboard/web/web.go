@@ -47,6 +47,7 @@ type web struct {
 	store  dashboard.Store
 	assets *assets
 	views  views
+	outage dashboard.Outage
 	// silentAt is the second in which the log was last told that Redis did not answer the cache page.
 	silentAt atomic.Int64
 }
