@@ -1,6 +1,7 @@
 package web
 
 import (
+	"fmt"
 	"log/slog"
 	"strings"
 	"testing"
@@ -71,5 +72,23 @@ func TestCommandsForCINameTheServerAndTheToken(t *testing.T) {
 				t.Errorf("%s with a token required %v: %s", path, required, got)
 			}
 		}
+	}
+}
+
+// The overview stays a page of a screen or two however many suites there are.
+func TestTheOverviewShowsTheSuitesThatSucceedLeast(t *testing.T) {
+	h := newPages(t, newStore(t))
+	for i := range shownSuites {
+		send(t, h, fmt.Sprintf("a-%d", i), `<testsuite><testcase name="a"/></testsuite>`)
+	}
+	const many = "that succeed least of"
+	if got := text(get(h, "/")); strings.Contains(got, many) || strings.Count(got, "100 % 0 s 0 s") != shownSuites {
+		t.Errorf("%d suites: %s", shownSuites, got)
+	}
+	send(t, h, "red", report)
+	got := text(get(h, "/"))
+	_, panel, _ := strings.Cut(got, "the 25 that succeed least of 26, 30 days")
+	if !strings.Contains(panel, "p95 red 1 0 %") || strings.Count(panel, "100 % 0 s 0 s") != shownSuites-1 {
+		t.Errorf("one more: %s", got)
 	}
 }

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"math"
@@ -70,15 +71,17 @@ type overviewData struct {
 	Cases    int64
 	Recent   []executionRow
 	Suites   []suiteRow
-	Flaky    []flakyRow
-	AllFlaky int
-	Slow     []slowRow
-	Errors   []dashboard.TopError
-	Upload   uploadPanel
-	Answers  answersPanel
-	CI       ciLines
-	Now      time.Time
-	Zone     *time.Location
+	// AllSuites is how many suites had runs; Suites may be the worst of them.
+	AllSuites int
+	Flaky     []flakyRow
+	AllFlaky  int
+	Slow      []slowRow
+	Errors    []dashboard.TopError
+	Upload    uploadPanel
+	Answers   answersPanel
+	CI        ciLines
+	Now       time.Time
+	Zone      *time.Location
 }
 
 type period struct {
@@ -122,7 +125,8 @@ func (s *web) overviewData(f figures, days int, zone *time.Location) overviewDat
 	for _, e := range f.recent {
 		d.Recent = append(d.Recent, newExecutionRow(e, now))
 	}
-	for _, p := range f.performance.Suites {
+	d.AllSuites = len(f.performance.Suites)
+	for _, p := range worstSuites(f.performance.Suites) {
 		d.Suites = append(d.Suites, newSuiteRow(p))
 	}
 	return d
@@ -331,6 +335,19 @@ type suiteRow struct {
 	Spark       spark
 	Median, P95 string
 	Success     string
+}
+
+// shownSuites is how many suites have their performance on the overview.
+const shownSuites = 25
+
+// worstSuites returns all suites by name, or those that succeed least where they are many.
+func worstSuites(all []dashboard.SuitePerformance) []dashboard.SuitePerformance {
+	if len(all) <= shownSuites {
+		return all
+	}
+	worst := slices.Clone(all)
+	slices.SortStableFunc(worst, func(a, b dashboard.SuitePerformance) int { return cmp.Compare(a.SuccessRate, b.SuccessRate) })
+	return worst[:shownSuites]
 }
 
 func newSuiteRow(p dashboard.SuitePerformance) suiteRow {
