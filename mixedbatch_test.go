@@ -146,5 +146,8 @@ func TestBatchesOfTheSameKeysInAnOutage(t *testing.T) {
 		for _, key := range names(0, 10) {
 			r.loads(key, 1)
 		}
+		if s := a.stats(); s.Reads != 40 || s.LoadedPast != 10 || s.MemoryHits != 30 {
+			t.Errorf("counted %+v", s)
+		}
 	})
 }

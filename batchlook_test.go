@@ -1,0 +1,82 @@
+package larder_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/larder-go/larder"
+)
+
+// A process that backs off from a source still takes what another loads.
+func TestBatchWaitsForALeaseDuringItsBackoff(t *testing.T) {
+	spaces := larder.KeyspaceOptions[string, int]{Backoff: time.Minute}
+	inSetup(t, setup{nodes: 2, spaces: spaces}, func(r *rig) {
+		a, b := r.two()
+		fails := func(context.Context, []string) (map[string]int, error) { return nil, errors.New("boom") }
+		if _, err := a.plain.GetMany(r.ctx, names(0, 1), fails); err == nil {
+			t.Error("no error")
+		}
+		gate := r.src.slow("k0")
+		single := b.begin("k0")
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			values, err := a.plain.GetMany(r.ctx, names(0, 1), fails)
+			if _, found := values["k0"]; err != nil || !found {
+				t.Errorf("%v, %v", values, err)
+			}
+		}()
+		r.pass(0)
+		gate.pass()
+		single.brings(t, 0)
+		<-done
+	})
+}
+
+// A value depends on the tags that its load added, and no more on those of the
+// value that it replaced.
+func TestBatchForgetsTagsOfTheValueBefore(t *testing.T) {
+	inRig(t, 2, func(r *rig) {
+		a, b := r.two()
+		ka, tagging := dynamic(a)
+		for range 2 { // the first creates the generation of the tag
+			if _, err := ka.Get(r.ctx, "k0", tagging); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for range 2 {
+			r.src.takeLoads("k0")
+			b.invalidate(larder.Tag("of-k0"))
+			if values, err := ka.GetMany(r.ctx, names(0, 1), r.src.loadMany, larder.Exact); err != nil || len(values) != 1 {
+				t.Errorf("%v, %v", values, err)
+			}
+		}
+		r.loads("k0", 0)
+	})
+}
+
+// A batch does not load what its source failed to bring a moment ago, whatever the
+// tiers.
+func TestBatchBacksOff(t *testing.T) {
+	for _, tiers := range []larder.Tiers{larder.BothTiers, larder.MemoryOnly, larder.RemoteOnly} {
+		spaces := larder.KeyspaceOptions[string, int]{Backoff: time.Minute, Tiers: tiers}
+		inSetup(t, setup{nodes: 1, spaces: spaces}, func(r *rig) {
+			a, calls, boom := r.nodes[0], 0, errors.New("boom")
+			for range 3 {
+				_, err := a.plain.GetMany(r.ctx, names(0, 2), func(context.Context, []string) (map[string]int, error) {
+					calls++
+					return nil, boom
+				})
+				var each *larder.BatchError
+				if !errors.As(err, &each) || each.Of("k0") != boom || each.Of("k1") != boom {
+					t.Errorf("tiers %d: %v", tiers, err)
+				}
+			}
+			if s := a.stats(); calls != 1 || s.BackedOff != 4 || s.Errors != 6 {
+				t.Errorf("tiers %d: %d loads, counted %+v", tiers, calls, s)
+			}
+		})
+	}
+}
