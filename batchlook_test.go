@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/larder-go/larder"
+	"github.com/larder-go/larder/lardertest"
 )
 
 // A process that backs off from a source still takes what another loads.
@@ -79,4 +80,67 @@ func TestBatchBacksOff(t *testing.T) {
 			}
 		})
 	}
+}
+
+// Each key of a batch depends on its own tags.
+func TestBatchOfKeysWithTagsOfTheirOwn(t *testing.T) {
+	spaces := larder.KeyspaceOptions[string, int]{Tags: func(key string) []string { return []string{"of-" + key} }}
+	inRig(t, 2, func(r *rig) {
+		a, b := r.two()
+		k := space(t, a.cache, "own", spaces)
+		read := func() map[string]int {
+			values, err := k.GetMany(r.ctx, names(0, 3), r.src.loadMany, larder.Exact)
+			if err != nil {
+				t.Error(err)
+			}
+			return values
+		}
+		read()
+		for _, key := range names(0, 3) {
+			want := r.src.change(key)
+			b.invalidate(larder.Tag("of-" + key))
+			for _, each := range names(0, 3) {
+				r.src.takeLoads(each)
+			}
+			if values := read(); values[key] != want {
+				t.Errorf("%s: version %d, want %d", key, values[key], want)
+			}
+			for _, each := range names(0, 3) {
+				r.loads(each, map[bool]int{true: 1}[each == key])
+			}
+		}
+	})
+}
+
+// While an invalidation is pending, a batch loads each time: what it loads is kept
+// nowhere.
+func TestBatchDuringAPendingInvalidation(t *testing.T) {
+	inRig(t, 1, func(r *rig) {
+		a := r.nodes[0]
+		r.failing(a, larder.OpDelete, lardertest.ReplyError)
+		a.mustBePending(r.ctx, a.plain.Key("k0"))
+		for range 3 {
+			if values, err := a.plain.GetMany(r.ctx, names(0, 2), r.src.loadMany); err != nil || len(values) != 2 {
+				t.Errorf("%v, %v", values, err)
+			}
+		}
+		r.loads("k0", 3)
+		r.loads("k1", 1)
+		r.healthy()
+	})
+}
+
+// A key that is named twice is read once.
+func TestBatchOfEqualKeys(t *testing.T) {
+	inRig(t, 1, func(r *rig) {
+		a := r.nodes[0]
+		for range 2 {
+			if values, err := a.plain.GetMany(r.ctx, append(names(0, 3), names(0, 3)...), r.src.loadMany); err != nil || len(values) != 3 {
+				t.Errorf("%v, %v", values, err)
+			}
+		}
+		if s := a.stats(); s.Reads != 6 || s.Loaded != 3 || s.LocalWaits != 0 {
+			t.Errorf("counted %+v", s)
+		}
+	})
 }
