@@ -181,7 +181,7 @@ func (c *conn) get(ctx context.Context, key string) larder.Reply {
 	if err := c.await(r); err != nil {
 		return larder.Reply{Err: err}
 	}
-	reply, again := r.replies[0], r.again && ctx.Err() == nil
+	reply, again := r.replies[0], r.again
 	r.giveBack()
 	if again {
 		return c.getAlone(ctx, key)
@@ -207,7 +207,7 @@ func (c *conn) getFew(ctx context.Context, ops []larder.Op, replies []larder.Rep
 		return
 	}
 	copy(replies, r.replies[:r.n])
-	again := r.again && ctx.Err() == nil
+	again := r.again
 	r.giveBack()
 	if again {
 		c.doTogether(ctx, ops, replies)
@@ -232,6 +232,9 @@ func (c *conn) await(r *queuedRead) error {
 		for _, other := range batch[1:] {
 			other.woken <- struct{}{}
 		}
+	}
+	if r.again {
+		return r.ctx.Err() // the sender's would tell of another context
 	}
 	return nil
 }

@@ -248,6 +248,22 @@ func TestQueuedReadsEndWithTheirContexts(t *testing.T) {
 	}
 }
 
+// TestQueuedReadsTellTheirOwnEnd: a read whose time is up when the command comes back
+// that its sender canceled was not canceled.
+func TestQueuedReadsTellTheirOwnEnd(t *testing.T) {
+	ctx, cancel := context.WithDeadline(context.Background(), time.Now().Add(-time.Second))
+	defer cancel()
+	for range 100 { // whether it is woken or wakes by itself is left to chance
+		r := newRead(ctx)
+		r.add("k")
+		r.replies[0].Err, r.again = context.Canceled, true
+		r.woken <- struct{}{}
+		if err := new(conn).await(r); !errors.Is(err, context.DeadlineExceeded) {
+			t.Fatalf("a read ended with %v, %v", err, r.replies[0].Err)
+		}
+	}
+}
+
 // TestReadsUnderTorment: whatever contexts end and connections break, a read
 // returns the value of its own key or an error, and when all is over nothing is
 // under way.
