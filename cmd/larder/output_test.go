@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"regexp"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -96,8 +97,9 @@ func TestQuantities(t *testing.T) {
 }
 
 // TestTopWithLateHeartbeats: on a busy machine or a slow link the ranking of what is
-// read cannot be dated; the rest is shown all the same. Whoever ends top while it
-// waits for an answer ends it well.
+// read cannot be dated; the rest is shown all the same, and its rates are those of
+// the time that a look takes. Whoever ends top while it waits for an answer ends it
+// well.
 func TestTopWithLateHeartbeats(t *testing.T) {
 	slow := lardertest.StartProxy(t, lardertest.StartRedis(t).Addr())
 	env := map[string]string{"CACHE_NAMESPACE": "shop", "REDIS_URL": "redis://" + slow.Addr()}
@@ -113,8 +115,13 @@ func TestTopWithLateHeartbeats(t *testing.T) {
 	// No heartbeat is answered within MaxStaleness (1 s) of its start any more,
 	// and a look at the server takes longer than that.
 	slow.Delay(550 * time.Millisecond)
-	shown.await(t, "(?s)what is read most is not known.*"+server)
+	shown.await(t, "(?s)what is read most is not known.*"+server+".*READ")
 	end()
+	_, late, _ := strings.Cut(shown.String(), "what is read most is not known")
+	rate, err := strconv.Atoi(regexp.MustCompile(server + ` +(\d+)`).FindStringSubmatch(late)[1])
+	if err != nil || rate > 25 { // a look takes 4.4 s and a dozen commands, heartbeats eight per second
+		t.Errorf("%d commands per second, %v", rate, err)
+	}
 	if got := <-code; got != exitOK || strings.Contains(shown.String(), "larder:") {
 		t.Errorf("exit code %d\n%s", got, shown.String())
 	}

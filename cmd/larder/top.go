@@ -95,6 +95,7 @@ func (a *app) look(ctx context.Context, i *redistier.Inspector, changes *tally, 
 	if err != nil {
 		return err
 	}
+	seen := time.Now()
 	tick := time.NewTicker(o.every)
 	defer tick.Stop()
 	for n := 1; ; n++ {
@@ -107,6 +108,8 @@ func (a *app) look(ctx context.Context, i *redistier.Inspector, changes *tally, 
 		if err != nil {
 			return err
 		}
+		took := time.Since(seen) // longer than the interval where answers take long
+		seen = seen.Add(took)
 		hot, err := i.HotKeys(ctx)
 		switch {
 		case errors.Is(err, larder.ErrUnavailable): // the servers have just answered
@@ -114,7 +117,7 @@ func (a *app) look(ctx context.Context, i *redistier.Inspector, changes *tally, 
 		case err != nil:
 			return err
 		}
-		if err := a.screen(before, now, o.every, changes.take(), hot[:min(o.rows, len(hot))], o.rows); err != nil || n == o.count {
+		if err := a.screen(before, now, took, changes.take(), hot[:min(o.rows, len(hot))], o.rows); err != nil || n == o.count {
 			return err
 		}
 		before = now
@@ -144,7 +147,7 @@ type serverRates struct {
 	Clients   int64   `json:"clients"`
 }
 
-func (a *app) screen(before, now []redistier.Server, every time.Duration, changes map[string]int, hot []larder.KeyCount, rows int) error {
+func (a *app) screen(before, now []redistier.Server, took time.Duration, changes map[string]int, hot []larder.KeyCount, rows int) error {
 	r := rates{At: time.Now().UTC(), Changes: map[string]int{}, Hot: []hotEntry{}}
 	for _, k := range hot {
 		r.Hot = append(r.Hot, hotEntry{k.Name, k.Count})
@@ -155,7 +158,7 @@ func (a *app) screen(before, now []redistier.Server, every time.Duration, change
 	}
 	for _, s := range now {
 		b := old[s.Address]
-		per := func(now, before int64) float64 { return float64(max(0, now-before)) / every.Seconds() }
+		per := func(now, before int64) float64 { return float64(max(0, now-before)) / took.Seconds() }
 		r.Servers = append(r.Servers, serverRates{s.Address, per(s.Commands, b.Commands), per(s.Hits, b.Hits), per(s.Misses, b.Misses), per(s.Evicted, b.Evicted), s.UsedBytes, s.Clients})
 	}
 	names := byCount(changes)
