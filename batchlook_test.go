@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/larder-go/larder"
@@ -141,6 +142,34 @@ func TestBatchOfEqualKeys(t *testing.T) {
 		}
 		if s := a.stats(); s.Reads != 6 || s.Loaded != 3 || s.LocalWaits != 0 {
 			t.Errorf("counted %+v", s)
+		}
+	})
+}
+
+// In a cluster each key of a batch depends on the part of the namespace it is in:
+// what a batch stored, a Get of each key accepts.
+func TestBatchInACluster(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		remote := lardertest.NewRemote(lardertest.RemoteOptions{}, lardertest.NewServer(), lardertest.NewServer(), lardertest.NewServer())
+		c, err := larder.NewWithRemote(t.Context(), remote, larder.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		src := newSource()
+		k := space(t, c, "many", larder.KeyspaceOptions[string, int]{Tiers: larder.RemoteOnly})
+		for range 2 {
+			if values, err := k.GetMany(t.Context(), names(0, 30), src.loadMany); err != nil || len(values) != 30 {
+				t.Errorf("%v, %v", values, err)
+			}
+		}
+		for _, key := range names(0, 30) {
+			if _, err := k.Get(t.Context(), key, src.load, larder.Exact); err != nil {
+				t.Error(err)
+			}
+			if n := src.takeLoads(key); n != 1 {
+				t.Errorf("%d loads of %q", n, key)
+			}
 		}
 	})
 }
