@@ -35,6 +35,7 @@ build: ## compile qadash and larder into bin/
 .PHONY: release
 release: ## static programs of VERSION (from git) for Linux and macOS into dist/, with checksums and bills of materials
 	@scripts/release $(VERSION)
+	@cd deploy && go test -count=1 -tags bills -run '^TestBillsOfMaterials$$' .
 
 .PHONY: test
 test: ## install what tests need, then formatting, vet and all tests under the race detector
