@@ -2,10 +2,12 @@ package lardertest_test
 
 import (
 	"context"
+	"errors"
 	"io"
 	"log/slog"
 	"os"
 	"strconv"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -41,6 +43,7 @@ type node struct {
 	opts   []larder.ReadOption
 	byTag  bool
 	strict bool
+	turn   atomic.Int64 // of the reads
 }
 
 func tagOf(key int64) string { return "group:" + strconv.FormatInt(key%8, 10) }
@@ -77,9 +80,36 @@ func openOn(t *testing.T, c *lardertest.Checker, cfg redistier.Config, staleness
 	return &node{Cache: cache, values: values, load: load, opts: opts}
 }
 
-// Get implements lardertest.Subject.
+// Get implements lardertest.Subject. Every fourth read asks for other keys as well.
 func (n *node) Get(ctx context.Context, key int) (uint64, error) {
-	return n.values.Get(ctx, int64(key), n.load, n.opts...)
+	k := int64(key)
+	if n.turn.Add(1)%4 != 0 {
+		return n.values.Get(ctx, k, n.load, n.opts...)
+	}
+	values, err := n.values.GetMany(ctx, []int64{k ^ 1, k, k ^ 2, k ^ 8}, n.loadMany, n.opts...)
+	if value, found := values[k]; found {
+		return value, nil
+	}
+	var each *larder.BatchError
+	if errors.As(err, &each) {
+		err = each.Of(k)
+	}
+	if err == nil {
+		err = larder.ErrNotFound
+	}
+	return 0, err
+}
+
+func (n *node) loadMany(ctx context.Context, keys []int64) (map[int64]uint64, error) {
+	found := make(map[int64]uint64, len(keys))
+	for _, key := range keys {
+		value, err := n.load(ctx, key)
+		if err != nil {
+			return found, err
+		}
+		found[key] = value
+	}
+	return found, nil
 }
 
 // Invalidate implements lardertest.Subject.
