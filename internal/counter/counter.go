@@ -7,7 +7,7 @@ import (
 )
 
 const (
-	stripeBits = 5
+	stripeBits = 7
 	stripes    = 1 << stripeBits
 )
 
