@@ -222,7 +222,9 @@ func (b *batch[K, V]) drop() (dropped []*member[K, V]) {
 			dropped = append(dropped, m)
 		}
 	}
-	b.k.cache.goRun(func() { b.k.releaseAll(dropped) })
+	if k := b.k; len(dropped) > 0 {
+		k.cache.goRun(func() { k.releaseAll(dropped) })
+	}
 	return dropped
 }
 
