@@ -121,12 +121,13 @@ func (b *batch[K, V]) get(ctx context.Context, keys []K, opts []ReadOption) (map
 
 // flush finishes the keys that are under way.
 func (b *batch[K, V]) flush(ctx context.Context) {
-	if len(b.seats) > 0 {
-		waits, cancel := b.k.waitContext(ctx)
-		defer cancel()
-		b.runTraced(waits)
+	if len(b.seats) == 0 {
+		b.launch(ctx)
+		return
 	}
-	b.launch(ctx)
+	waits, cancel := b.k.waitContext(ctx)
+	defer cancel()
+	b.runTraced(waits)
 }
 
 // launch begins the refreshes that were noted.
