@@ -83,8 +83,7 @@ func (s *web) unanswered(r *http.Request, err error) {
 	if err == nil || r.Context().Err() != nil {
 		return
 	}
-	now, last := s.Now().Unix(), s.silentAt.Load()
-	if now-last >= 60 && s.silentAt.CompareAndSwap(last, now) {
+	if s.silent.Due(s.Now()) {
 		s.Log.WarnContext(r.Context(), "cache page: Redis did not answer", "error", err)
 	}
 }

@@ -11,7 +11,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
-	"sync/atomic"
 	"time"
 
 	"github.com/larder-go/larder/dashboard"
@@ -48,8 +47,7 @@ type web struct {
 	assets *assets
 	views  views
 	outage dashboard.Outage
-	// silentAt is the second in which the log was last told that Redis did not answer the cache page.
-	silentAt atomic.Int64
+	silent dashboard.Minutely // what the log is told of a Redis that does not answer the cache page
 }
 
 // New returns the handler of all pages and their files.
